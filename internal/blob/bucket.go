@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package blob is the one door to stored bytes: a flat space of keys with immutable-in-practice
+// objects behind it. Drivers live in sub-packages, one each; every driver passes the suite in blobtest.
+//
+// What every Bucket guarantees:
+//   - a Put that returned nil is durable and is seen by every later Get, Stat and List (read after write);
+//   - a Put that returned an error, or never returned, left either the old object or none: a reader never sees part of an object;
+//   - keys are UTF-8, separated by "/", without empty, "." or ".." elements; anything else is refused with fail.Invalid;
+//   - errors carry a kind of package fail; a missing key is fail.NotFound, in Get, Stat and nowhere else;
+//   - all methods may be called from several goroutines.
+//
+// A Bucket does not retry, cache, encrypt or know any layout.
+package blob
+
+import (
+	"context"
+	"io"
+	"time"
+)
+
+// Info describes one object, or, with Dir set, one common prefix.
+type Info struct {
+	Key      string    // a common prefix ends in "/"
+	Size     int64     // bytes
+	Modified time.Time // by the store's clock; zero if unknown
+	Dir      bool
+}
+
+// PutOptions modify a Put. The zero value replaces whatever is there.
+type PutOptions struct {
+	// IfAbsent makes Put fail with fail.Exists if the key exists. The check and the write are one step
+	// where the store can do that (Capabilities.AtomicPut); else the check comes right before the write.
+	IfAbsent bool
+}
+
+// Capabilities say what a store can do beyond the contract.
+type Capabilities struct {
+	AtomicPut bool // IfAbsent is one step
+}
+
+// Bucket is a place to keep objects in. A driver may already have bound a prefix: keys are relative to it.
+type Bucket interface {
+	// Get returns length bytes of key from offset; length < 0 means to the end. An offset beyond the end is fail.Invalid.
+	// The caller closes the reader. A connection that breaks shows as a read error, never as an early EOF.
+	Get(ctx context.Context, key string, offset, length int64) (io.ReadCloser, error)
+	// Put stores everything that r yields under key, in bounded memory, and returns its size. If r returns an error other
+	// than io.EOF, nothing is stored and that error is returned.
+	Put(ctx context.Context, key string, r io.Reader, opts PutOptions) (int64, error)
+	// Stat describes one object without reading it.
+	Stat(ctx context.Context, key string) (Info, error)
+	// List calls fn for every object whose key starts with prefix, in byte order of the keys. With shallow set, keys that have a
+	// "/" after the prefix are rolled up into one Info with Dir set. An error from fn ends the listing and is returned.
+	List(ctx context.Context, prefix string, shallow bool, fn func(Info) error) error
+	// Delete removes one object. A missing key is no error.
+	Delete(ctx context.Context, key string) error
+	// Capabilities never change during the life of a Bucket.
+	Capabilities() Capabilities
+	// String names the bucket for messages, without credentials: "s3://bucket/prefix", "file:///srv/backups".
+	String() string
+}
