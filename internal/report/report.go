@@ -6,7 +6,12 @@
 // A failed object is never a failed run: it is an entry here.
 package report
 
-import "hozon.dev/hozon/internal/object"
+import (
+	"fmt"
+	"slices"
+
+	"hozon.dev/hozon/internal/object"
+)
 
 // Action is what happened to one object.
 type Action string
@@ -59,4 +64,93 @@ type Result struct {
 type Results struct {
 	Errors   Result `json:"errors"`
 	Warnings Result `json:"warnings"`
+}
+
+// Add records the outcome of one object. Saved objects are only counted.
+func (r *Report) Add(i Item) {
+	r.Count(i.Action, 1)
+	if i.Action != Saved {
+		r.Items = append(r.Items, i)
+	}
+}
+
+// Count adds n objects with an outcome without listing them.
+func (r *Report) Count(a Action, n int) {
+	if r.Counts == nil {
+		r.Counts = map[Action]int{}
+	}
+	r.Counts[a] += n
+}
+
+// Warn adds a warning about a namespace (cluster-wide things: "").
+func (r *Report) Warn(namespace, format string, args ...any) {
+	r.Warnings = append(r.Warnings, note(namespace, format, args))
+}
+
+// Err adds an error about a namespace (cluster-wide things: "").
+func (r *Report) Err(namespace, format string, args ...any) {
+	r.Errors = append(r.Errors, note(namespace, format, args))
+}
+
+func note(namespace, format string, args []any) Note {
+	return Note{Namespace: namespace, Cluster: namespace == "", Text: fmt.Sprintf(format, args...)}
+}
+
+// Totals are the numbers of errors and warnings, those of single objects included.
+func (r *Report) Totals() (errors, warnings int) {
+	errors, warnings = len(r.Errors)+r.Counts[Failed], len(r.Warnings)
+	for i := range r.Items {
+		if r.Items[i].Warning != "" {
+			warnings++
+		}
+	}
+	return errors, warnings
+}
+
+// Results is the report in the form of Velero's results file, sorted, so that the same outcome gives the same bytes.
+func (r *Report) Results() Results {
+	var out Results
+	for _, n := range r.Errors {
+		out.Errors.add(n)
+	}
+	for _, n := range r.Warnings {
+		out.Warnings.add(n)
+	}
+	for i := range r.Items {
+		it := &r.Items[i]
+		about := Note{Namespace: it.Ref.Namespace, Cluster: it.Ref.Namespace == ""}
+		if it.Action == Failed {
+			about.Text = fmt.Sprintf("%s: %s", it.Ref, it.Reason)
+			out.Errors.add(about)
+		}
+		if it.Warning != "" {
+			about.Text = it.Warning
+			out.Warnings.add(about)
+		}
+	}
+	out.Errors.sort()
+	out.Warnings.sort()
+	return out
+}
+
+func (r *Result) add(n Note) {
+	switch {
+	case n.Namespace != "":
+		if r.Namespaces == nil {
+			r.Namespaces = map[string][]string{}
+		}
+		r.Namespaces[n.Namespace] = append(r.Namespaces[n.Namespace], n.Text)
+	case n.Cluster:
+		r.Cluster = append(r.Cluster, n.Text)
+	default:
+		r.Velero = append(r.Velero, n.Text)
+	}
+}
+
+func (r *Result) sort() {
+	slices.Sort(r.Velero)
+	slices.Sort(r.Cluster)
+	for _, texts := range r.Namespaces {
+		slices.Sort(texts)
+	}
 }
