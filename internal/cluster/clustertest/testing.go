@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package clustertest
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// tempPrefix marks the folders of clusters that belong to a test binary.
+const tempPrefix = "hozon-cluster-"
+
+// Start starts a cluster for t alone, which is closed when t ends; if t failed
+// the ends of the components' logs are printed.
+func Start(t testing.TB, opts Options) *Cluster {
+	t.Helper()
+	c, err := launchTemp(opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(c.Logs())
+		}
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return c
+}
+
+// shared is the cluster of the test binary. It has to be a variable of the
+// package: TestMain and the tests have nothing else in common.
+var shared struct {
+	once    sync.Once
+	cluster *Cluster
+	err     error
+}
+
+// Shared returns the cluster of this test binary, a plain one without
+// controllers and without fsync, and starts it if no test has before. The
+// package's TestMain must be Main, which closes it. Tests keep out of each
+// other's way by using their own Namespace.
+func Shared(t testing.TB) *Cluster {
+	t.Helper()
+	shared.once.Do(func() {
+		shared.cluster, shared.err = launchTemp(Options{UnsafeNoFsync: true})
+	})
+	if shared.err != nil {
+		t.Fatal(shared.err)
+	}
+	c := shared.cluster
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(c.Logs())
+		}
+	})
+	return c
+}
+
+// Main runs the tests and closes the shared cluster, if there is one:
+//
+//	func TestMain(m *testing.M) { clustertest.Main(m) }
+func Main(m *testing.M) {
+	m.Run() // the exit code is kept by m, and used when TestMain returns
+	if shared.cluster == nil {
+		return
+	}
+	if err := shared.cluster.Close(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	}
+}
+
+// Namespace creates a namespace for t alone and returns its name, which is
+// made of the test's and a random suffix. It is not deleted: it goes with the
+// cluster.
+func (c *Cluster) Namespace(t testing.TB) string {
+	t.Helper()
+	name := namespaceName(t.Name())
+	body := fmt.Sprintf(`{"apiVersion":"v1","kind":"Namespace","metadata":{"name":%q}}`, name)
+	if _, err := c.call(t.Context(), http.MethodPost, "/api/v1/namespaces", body); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// namespaceName makes a DNS label of a test's name.
+func namespaceName(test string) string {
+	label := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return '-'
+	}, strings.ToLower(test))
+	const most = 63 - len("-12345678")
+	label = strings.Trim(label[:min(len(label), most)], "-")
+	return label + "-" + strings.ToLower(rand.Text()[:8])
+}
+
+func launchTemp(opts Options) (*Cluster, error) {
+	sweep(os.TempDir(), time.Now())
+	dir, err := os.MkdirTemp("", tempPrefix)
+	if err != nil {
+		return nil, err
+	}
+	c, err := Launch(context.Background(), dir, opts)
+	if err != nil {
+		os.RemoveAll(dir)
+	}
+	return c, err
+}
+
+// sweep removes the folders of test binaries that were killed. A folder is
+// left alone while its lock is held, and in its first minutes, when its owner
+// may not have come to take it.
+func sweep(temp string, now time.Time) {
+	dirs, _ := filepath.Glob(filepath.Join(temp, tempPrefix+"*"))
+	for _, dir := range dirs {
+		info, err := os.Lstat(dir)
+		if err != nil || !info.IsDir() || now.Sub(info.ModTime()) < 5*time.Minute {
+			continue
+		}
+		lock, err := lockDir(dir)
+		if err != nil {
+			continue
+		}
+		os.RemoveAll(dir)
+		lock.Close()
+	}
+}
