@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rule
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"hozon.dev/hozon/internal/object"
+)
+
+const lastApplied = "kubectl.kubernetes.io/last-applied-configuration"
+
+// servicePort is a port of a Service as its JSON has it.
+type servicePort struct {
+	Name     string `json:"name"`
+	Port     int64  `json:"port"`
+	Protocol string `json:"protocol"`
+	NodePort int64  `json:"nodePort"`
+}
+
+type serviceSpec struct {
+	Type                string        `json:"type"`
+	Ports               []servicePort `json:"ports"`
+	HealthCheckNodePort int64         `json:"healthCheckNodePort"`
+}
+
+// managed is one entry of managedFields.
+type managed struct {
+	FieldsV1 struct {
+		Spec struct {
+			Ports  map[string]map[string]json.RawMessage `json:"f:ports"`
+			Health json.RawMessage                       `json:"f:healthCheckNodePort"`
+		} `json:"f:spec"`
+	} `json:"fieldsV1"`
+}
+
+// chosen are the ports of a Service whose numbers a user wrote: found in the last applied configuration and in managedFields,
+// where the API server does not enter what it allocates.
+type chosen struct {
+	byKey   map[string]bool // "80/TCP"
+	byValue map[int64]bool  // node ports of the last applied configuration
+	health  bool
+}
+
+func portKey(port int64, protocol string) string {
+	if protocol == "" {
+		protocol = "TCP"
+	}
+	return fmt.Sprintf("%d/%s", port, protocol)
+}
+
+func choices(applied string, fields []managed) chosen {
+	c := chosen{byKey: map[string]bool{}, byValue: map[int64]bool{}}
+	var last struct {
+		Spec serviceSpec `json:"spec"`
+	}
+	// An annotation that somebody broke says nothing; it must not keep the Service from coming back.
+	if json.Unmarshal([]byte(applied), &last) == nil {
+		for _, p := range last.Spec.Ports {
+			if p.NodePort != 0 {
+				c.byValue[p.NodePort] = true
+			}
+		}
+		c.health = last.Spec.HealthCheckNodePort != 0
+	}
+	for _, m := range fields {
+		c.health = c.health || m.FieldsV1.Spec.Health != nil
+		for key, f := range m.FieldsV1.Spec.Ports {
+			var p servicePort
+			if f["f:nodePort"] != nil && json.Unmarshal([]byte(strings.TrimPrefix(key, "k:")), &p) == nil {
+				c.byKey[portKey(p.Port, p.Protocol)] = true
+			}
+		}
+	}
+	return c
+}
+
+func (c chosen) keeps(p servicePort) bool {
+	return p.NodePort != 0 && (c.byValue[p.NodePort] || c.byKey[portKey(p.Port, p.Protocol)])
+}
+
+func inspectService(_ object.Ref, m meta, body []byte, t *Traits) error {
+	var s struct {
+		Spec serviceSpec `json:"spec"`
+	}
+	if err := json.Unmarshal(body, &s); err != nil {
+		return err
+	}
+	if s.Spec.Type != "NodePort" && s.Spec.Type != "LoadBalancer" {
+		return nil
+	}
+	c := choices(m.Annotations[lastApplied], m.ManagedFields)
+	more := &More{FixedPorts: c.health && s.Spec.HealthCheckNodePort != 0}
+	for _, p := range s.Spec.Ports {
+		more.FixedPorts = more.FixedPorts || c.keeps(p)
+		more.Allocates = more.Allocates || p.NodePort != 0 && !c.keeps(p)
+	}
+	if more.FixedPorts || more.Allocates {
+		t.More = more
+	}
+	return nil
+}
+
+// transformService gives cluster IPs back to the allocator, and node ports that no user chose.
+func transformService(o *unstructured.Unstructured, env Env, t *Taken) error {
+	spec := find(o.Object, "spec")
+	if spec == nil {
+		return fmt.Errorf("service without a spec")
+	}
+	if ip, _ := spec["clusterIP"].(string); ip != "None" {
+		delete(spec, "clusterIP")
+		delete(spec, "clusterIPs")
+	}
+	if env.PreserveNodePorts {
+		return nil
+	}
+	var fields []managed
+	if raw, err := json.Marshal(t.ManagedFields); err == nil && len(t.ManagedFields) > 0 {
+		_ = json.Unmarshal(raw, &fields) // entries of other shapes name no ports
+	}
+	c := choices(o.GetAnnotations()[lastApplied], fields)
+	for _, p := range maps(spec, "ports") {
+		if !c.keeps(portOf(p)) {
+			delete(p, "nodePort")
+		}
+	}
+	if !c.health {
+		delete(spec, "healthCheckNodePort")
+	}
+	return nil
+}
+
+func portOf(m map[string]any) servicePort {
+	p := servicePort{}
+	p.Name, _ = m["name"].(string)
+	p.Port, _ = m["port"].(int64)
+	p.Protocol, _ = m["protocol"].(string)
+	p.NodePort, _ = m["nodePort"].(int64)
+	return p
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rule
+
+import (
+	"encoding/json"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"hozon.dev/hozon/internal/object"
+)
+
+func inspectVolume(_ object.Ref, _ meta, body []byte, t *Traits) error {
+	var pv struct {
+		Spec struct {
+			ReclaimPolicy string `json:"persistentVolumeReclaimPolicy"`
+			ClaimRef      *struct {
+				Namespace string `json:"namespace"`
+				Name      string `json:"name"`
+			} `json:"claimRef"`
+		} `json:"spec"`
+	}
+	if err := json.Unmarshal(body, &pv); err != nil {
+		return err
+	}
+	v := &Volume{Retain: pv.Spec.ReclaimPolicy != "Delete"}
+	if c := pv.Spec.ClaimRef; c != nil {
+		v.ClaimNamespace, v.ClaimName = c.Namespace, c.Name
+	}
+	t.More = &More{Volume: v}
+	return nil
+}
+
+func inspectClaim(_ object.Ref, _ meta, body []byte, t *Traits) error {
+	var pvc struct {
+		Spec struct {
+			VolumeName string `json:"volumeName"`
+		} `json:"spec"`
+	}
+	if err := json.Unmarshal(body, &pvc); err != nil {
+		return err
+	}
+	if name := pvc.Spec.VolumeName; name != "" {
+		t.More = &More{Needs: []object.Ref{{Resource: "persistentvolumes", Name: name}}}
+	}
+	return nil
+}
+
+// transformVolume keeps which claim the volume is meant for, and forgets which one it was bound to: it becomes
+// a volume that an administrator made for that claim.
+func transformVolume(o *unstructured.Unstructured, env Env, _ *Taken) error {
+	if ref := find(o.Object, "spec", "claimRef"); ref != nil {
+		delete(ref, "uid")
+		delete(ref, "resourceVersion")
+		mapNamespace(ref, env, "namespace")
+	}
+	dropAnnotations(o, "pv.kubernetes.io/bound-by-controller", "pv.kubernetes.io/provisioned-by")
+	return nil
+}
+
+// transformClaim forgets how the claim was bound.
+func transformClaim(o *unstructured.Unstructured, env Env, _ *Taken) error {
+	dropAnnotations(o,
+		"pv.kubernetes.io/bind-completed", "pv.kubernetes.io/bound-by-controller",
+		"volume.beta.kubernetes.io/storage-provisioner", "volume.kubernetes.io/storage-provisioner",
+		"volume.kubernetes.io/selected-node", "velero.io/volume-snapshot-name", "velero.io/data-upload-name")
+	if env.Reprovision {
+		delete(find(o.Object, "spec"), "volumeName")
+	}
+	return nil
+}
