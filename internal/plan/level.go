@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+// Level is a place in the order of a restore. Everything of a level is there before the next one starts.
+type Level uint8
+
+const (
+	Definitions   Level = iota // CustomResourceDefinitions, until they are established
+	Namespaces                 // until they are active
+	Prerequisites              // cluster-wide kinds that others name: classes, cluster roles
+	Volumes                    // PersistentVolumes
+	Claims                     // PersistentVolumeClaims
+	Accounts                   // what pods and bindings name: service accounts, roles, config maps, limits
+	Credentials                // what names accounts and roles: bindings, secrets; and Endpoints, before the Services that they serve
+	FixedPorts                 // Services that keep a node port, before any that is given one
+	Services                   // other Services
+	Others                     // every other kind, custom resources too
+	Pods                       // and ControllerRevisions; until watchers see them, so that their controllers do not make new ones
+	ReplicaSets                // until watchers see them
+	Controllers                // Deployments, StatefulSets, DaemonSets, Jobs, …
+	Constraints                // quotas, disruption budgets, autoscalers: they must not act on what is half there
+	Gates                      // admission webhooks and policies, APIServices: they would stand in the way of all before
+)
+
+var levelNames = [...]string{
+	"definitions", "namespaces", "prerequisites", "volumes", "claims", "accounts", "credentials", "fixed-ports", "services",
+	"others", "pods", "replicasets", "controllers", "constraints", "gates",
+}
+
+func (l Level) String() string { return levelNames[l] }
+
+var levels = map[string]Level{
+	"customresourcedefinitions.apiextensions.k8s.io": Definitions,
+	"namespaces": Namespaces,
+
+	"storageclasses.storage.k8s.io":                            Prerequisites,
+	"volumeattributesclasses.storage.k8s.io":                   Prerequisites,
+	"csidrivers.storage.k8s.io":                                Prerequisites,
+	"volumesnapshotclasses.snapshot.storage.k8s.io":            Prerequisites,
+	"priorityclasses.scheduling.k8s.io":                        Prerequisites,
+	"prioritylevelconfigurations.flowcontrol.apiserver.k8s.io": Prerequisites,
+	"ingressclasses.networking.k8s.io":                         Prerequisites,
+	"gatewayclasses.gateway.networking.k8s.io":                 Prerequisites,
+	"runtimeclasses.node.k8s.io":                               Prerequisites,
+	"deviceclasses.resource.k8s.io":                            Prerequisites,
+	"clusterroles.rbac.authorization.k8s.io":                   Prerequisites,
+	"servicecidrs.networking.k8s.io":                           Prerequisites,
+
+	"persistentvolumes":      Volumes,
+	"persistentvolumeclaims": Claims,
+
+	"roles.rbac.authorization.k8s.io": Accounts,
+	"serviceaccounts":                 Accounts,
+	"configmaps":                      Accounts,
+	"limitranges":                     Accounts,
+
+	"rolebindings.rbac.authorization.k8s.io":        Credentials,
+	"clusterrolebindings.rbac.authorization.k8s.io": Credentials,
+	"secrets":   Credentials,
+	"endpoints": Credentials,
+
+	"services": Services,
+
+	"pods":                     Pods,
+	"controllerrevisions.apps": Pods,
+	"replicasets.apps":         ReplicaSets,
+
+	"deployments.apps":       Controllers,
+	"statefulsets.apps":      Controllers,
+	"daemonsets.apps":        Controllers,
+	"jobs.batch":             Controllers,
+	"cronjobs.batch":         Controllers,
+	"replicationcontrollers": Controllers,
+
+	"resourcequotas":                       Constraints,
+	"poddisruptionbudgets.policy":          Constraints,
+	"horizontalpodautoscalers.autoscaling": Constraints,
+
+	"validatingwebhookconfigurations.admissionregistration.k8s.io":   Gates,
+	"mutatingwebhookconfigurations.admissionregistration.k8s.io":     Gates,
+	"validatingadmissionpolicies.admissionregistration.k8s.io":       Gates,
+	"validatingadmissionpolicybindings.admissionregistration.k8s.io": Gates,
+	"mutatingadmissionpolicies.admissionregistration.k8s.io":         Gates,
+	"mutatingadmissionpolicybindings.admissionregistration.k8s.io":   Gates,
+	"apiservices.apiregistration.k8s.io":                             Gates,
+}
+
+// levelOf is where an object belongs if nothing owns it.
+func levelOf(e *Entry) Level {
+	level, ok := levels[e.Ref.GroupResource()]
+	if !ok {
+		return Others
+	}
+	if level == Services && e.Traits.More != nil && e.Traits.More.FixedPorts {
+		return FixedPorts
+	}
+	return level
+}
+
+// always are never restored, as in Velero.
+var always = map[string]bool{
+	"nodes": true, "events": true, "events.events.k8s.io": true, "backups.velero.io": true, "restores.velero.io": true,
+	"resticrepositories.velero.io": true, "csinodes.storage.k8s.io": true, "volumeattachments.storage.k8s.io": true,
+	"backuprepositories.velero.io": true,
+}

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plan_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/rogpeppe/go-internal/txtar"
+	"sigs.k8s.io/yaml"
+
+	velerov1 "hozon.dev/hozon/api/velero/v1"
+	"hozon.dev/hozon/internal/fail"
+	"hozon.dev/hozon/internal/object"
+	"hozon.dev/hozon/internal/plan"
+	"hozon.dev/hozon/internal/plan/rule"
+)
+
+var update = flag.Bool("update", false, "write the golden plans anew")
+
+// names is a filter by plain names, enough for these tests: empty includes mean everything.
+type names struct{ spec velerov1.RestoreSpec }
+
+func in(list []string, s string) bool {
+	for _, e := range list {
+		if e == s || e == "*" {
+			return true
+		}
+	}
+	return false
+}
+
+func (n names) Namespace(ns string) bool {
+	return (len(n.spec.IncludedNamespaces) == 0 || in(n.spec.IncludedNamespaces, ns)) && !in(n.spec.ExcludedNamespaces, ns)
+}
+
+func (n names) Resource(group, resource string) bool {
+	gr := object.Ref{Group: group, Resource: resource}.GroupResource()
+	return (len(n.spec.IncludedResources) == 0 || in(n.spec.IncludedResources, gr)) && !in(n.spec.ExcludedResources, gr)
+}
+
+func (n names) Everywhere() bool {
+	return (len(n.spec.IncludedNamespaces) == 0 || in(n.spec.IncludedNamespaces, "*")) && len(n.spec.ExcludedNamespaces) == 0
+}
+
+// served is what the targets of these tests serve, but for what a case takes away: path form of group/version/resource.
+func served(t *testing.T, entries []plan.Entry, without string) []object.Type {
+	var types []object.Type
+	for _, e := range entries {
+		if gr := e.Ref.GroupResource(); !in(strings.Fields(without), gr) {
+			types = append(types, object.Type{Group: e.Ref.Group, Version: e.Version, Resource: e.Ref.Resource, Kind: e.Kind})
+		}
+	}
+	return types
+}
+
+// entriesOf reads objects from a stream of YAML documents; the resource is guessed from the kind as Kubernetes does.
+func entriesOf(t *testing.T, data []byte, unmatched string) []plan.Entry {
+	t.Helper()
+	var entries []plan.Entry
+	for _, doc := range bytes.Split(data, []byte("---\n")) {
+		if len(bytes.TrimSpace(doc)) == 0 {
+			continue
+		}
+		body, err := yaml.YAMLToJSON(doc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var o struct {
+			APIVersion, Kind string
+			Metadata         struct{ Name, Namespace string }
+		}
+		if err := json.Unmarshal(body, &o); err != nil {
+			t.Fatal(err)
+		}
+		group, version := path.Split(o.APIVersion)
+		ref := object.Ref{Group: strings.TrimSuffix(group, "/"), Resource: plural(o.Kind), Namespace: o.Metadata.Namespace, Name: o.Metadata.Name}
+		traits, err := rule.Inspect(ref, body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		entries = append(entries, plan.Entry{
+			Ref: ref, Version: version, Kind: o.Kind, Preferred: true, Traits: traits,
+			Matched: !in(strings.Fields(unmatched), ref.String()),
+		})
+	}
+	return entries
+}
+
+func plural(kind string) string {
+	s := strings.ToLower(kind)
+	switch {
+	case strings.HasSuffix(s, "endpoints"):
+		return s
+	case strings.HasSuffix(s, "y"):
+		return strings.TrimSuffix(s, "y") + "ies"
+	case strings.HasSuffix(s, "s"):
+		return s + "es"
+	}
+	return s + "s"
+}
+
+// TestPlans builds each testdata/*.txtar: objects.yaml (the backup), spec.yaml (the Restore's spec), optionally unserved (kinds that the
+// target lacks), unmatched (objects that the selectors leave out) and templates (workloads that exist with another template),
+// against plan.txt or error.txt.
+func TestPlans(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no golden plans", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
+			archive, err := txtar.ParseFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			part := map[string][]byte{}
+			for _, f := range archive.Files {
+				part[f.Name] = f.Data
+			}
+			name, got := build(t, part)
+			if *update {
+				replace(archive, name, got)
+				if err := os.WriteFile(file, txtar.Format(archive), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if d := cmp.Diff(string(part[name]), got); d != "" {
+				t.Errorf("%s (-want +got):\n%s", name, d)
+			}
+		})
+	}
+}
+
+func build(t *testing.T, part map[string][]byte) (name, text string) {
+	t.Helper()
+	var spec velerov1.RestoreSpec
+	if err := yaml.UnmarshalStrict(part["spec.yaml"], &spec); err != nil {
+		t.Fatal(err)
+	}
+	entries := entriesOf(t, part["objects.yaml"], string(part["unmatched"]))
+	facts := plan.Facts{Types: served(t, entries, string(part["unserved"])), Templates: map[object.Ref]uint64{}}
+	for _, e := range entries {
+		if in(strings.Fields(string(part["templates"])), e.Ref.String()) {
+			facts.Templates[e.Ref] = 1
+		}
+	}
+	p, err := plan.Build(entries, plan.Request{Spec: spec, Filter: names{spec}}, facts)
+	if err != nil {
+		if !fail.Is(err, fail.Invalid) {
+			t.Errorf("error %v is of kind %v", err, fail.Of(err))
+		}
+		return "error.txt", err.Error() + "\n"
+	}
+	var out strings.Builder
+	if err := p.Write(&out, entries); err != nil {
+		t.Fatal(err)
+	}
+	return "plan.txt", out.String()
+}
+
+func replace(a *txtar.Archive, name, text string) {
+	for i := range a.Files {
+		if a.Files[i].Name == name {
+			a.Files[i].Data = []byte(text)
+			return
+		}
+	}
+	a.Files = append(a.Files, txtar.File{Name: name, Data: []byte(text)})
+}
