@@ -1,0 +1,46 @@
+# Targets explain themselves: `make` lists them. Everything that is needed is built on first use and kept in $HOZON_CACHE (default ~/.cache/hozon).
+SHELL := /bin/bash
+GO ?= go
+export CGO_ENABLED ?= 0
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+.PHONY: build
+build: ## Build bin/hozon
+	$(GO) build -trimpath -o bin/hozon ./cmd/hozon
+
+.PHONY: demo
+demo: build ## Back up a real Kubernetes, wreck it, bring it back, and compare every object
+	$(GO) run ./demo
+
+.PHONY: check
+check: ## Format, vet, lint and the tests that need no servers (under a minute once built)
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -d $$(git ls-files '*.go'); exit 1; }
+	$(GO) vet ./...
+	$$(tools/build lint) ./...
+	$(GO) test -short ./...
+
+.PHONY: test
+test: check ## Everything: real API servers, a real S3 server, the command line, the fixtures
+	$(GO) test -timeout 30m ./...
+
+.PHONY: dev
+dev: ## Start a dev cluster and print the KUBECONFIG to export
+	@$(GO) run ./internal/cluster/clustertest/dev up
+
+.PHONY: dev-down
+dev-down: ## Stop the dev cluster and leave nothing behind
+	@$(GO) run ./internal/cluster/clustertest/dev down
+
+.PHONY: bench
+bench: ## Measure backup and restore of N=10000 objects: table, and JSON in bench/out
+	$(GO) run ./bench
+
+.PHONY: fuzz
+fuzz: ## Fuzz every reader for FUZZTIME (default 1m) each
+	@for p in $$(git grep -l '^func Fuzz' -- '*_test.go' | xargs -n1 dirname | sort -u); do \
+	  for f in $$(grep -hoE '^func Fuzz[A-Za-z]+' $$p/*_test.go | sed 's/func //'); do \
+	    $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $${FUZZTIME:-1m} ./$$p || exit 1; done; done
