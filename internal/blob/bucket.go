@@ -5,8 +5,11 @@
 //
 // What every Bucket guarantees:
 //   - a Put that returned nil is durable and is seen by every later Get, Stat and List (read after write);
-//   - a Put that returned an error, or never returned, left either the old object or none: a reader never sees part of an object;
-//   - keys are UTF-8, separated by "/", without empty, "." or ".." elements; anything else is refused with fail.Invalid;
+//   - a Put that returned an error, or never returned, left either the old object or none: a reader never sees part of an object.
+//     (Only where the link to the store breaks during the very last step can the whole new object be there.);
+//   - keys are UTF-8, separated by "/", without control characters and without empty, "." or ".." elements; anything else is
+//     refused with fail.Invalid (CheckKey). A store may refuse more with fail.Invalid: names that are too long for it, and a key
+//     that runs through another one ("a/b" where "a" is an object), as a file system does;
 //   - errors carry a kind of package fail; a missing key is fail.NotFound, in Get, Stat and nowhere else;
 //   - all methods may be called from several goroutines.
 //
@@ -41,16 +44,19 @@ type Capabilities struct {
 
 // Bucket is a place to keep objects in. A driver may already have bound a prefix: keys are relative to it.
 type Bucket interface {
-	// Get returns length bytes of key from offset; length < 0 means to the end. An offset beyond the end is fail.Invalid.
-	// The caller closes the reader. A connection that breaks shows as a read error, never as an early EOF.
+	// Get returns length bytes of key from offset, or fewer if the object ends before; length < 0 means to the end. An offset at
+	// the end gives no bytes, one beyond the end (or below zero) is fail.Invalid.
+	// The caller closes the reader, which may fail once ctx has ended. A connection that breaks shows as a read error, never as an early EOF.
 	Get(ctx context.Context, key string, offset, length int64) (io.ReadCloser, error)
 	// Put stores everything that r yields under key, in bounded memory, and returns its size. If r returns an error other
-	// than io.EOF, nothing is stored and that error is returned.
+	// than io.EOF, nothing is stored and that error is returned (wrapped). A ctx that ends between two reads of r does the same. With
+	// IfAbsent, r may be left unread when the key is known to exist. r is not used after Put has returned.
 	Put(ctx context.Context, key string, r io.Reader, opts PutOptions) (int64, error)
 	// Stat describes one object without reading it.
 	Stat(ctx context.Context, key string) (Info, error)
-	// List calls fn for every object whose key starts with prefix, in byte order of the keys. With shallow set, keys that have a
-	// "/" after the prefix are rolled up into one Info with Dir set. An error from fn ends the listing and is returned.
+	// List calls fn for every object whose key starts with prefix, in byte order of the keys; the prefix may end inside of a name. With
+	// shallow set, keys that have a "/" after the prefix are rolled up into one Info with Dir set. fn may call the Bucket. An error from fn
+	// ends the listing and is returned. Objects put or deleted while it runs are listed or not; all others exactly once.
 	List(ctx context.Context, prefix string, shallow bool, fn func(Info) error) error
 	// Delete removes one object. A missing key is no error.
 	Delete(ctx context.Context, key string) error
