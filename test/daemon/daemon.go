@@ -8,8 +8,9 @@
 // the binaries.
 //
 // A Process is killed by the kernel when its parent dies, however that happens
-// (Linux; elsewhere an orderly end is needed). It does not read standard input,
-// is not restarted, and writes both its streams to one log file.
+// (Linux; elsewhere an orderly end is needed); children of its own are killed
+// with it only when it ends before the parent. It does not read standard
+// input, is not restarted, and writes both its streams to one log file.
 package daemon
 
 import (
@@ -85,6 +86,9 @@ func (p *Process) run(cmd *exec.Cmd, started chan<- error) {
 		return
 	}
 	p.err = cmd.Wait()
+	// Children that it left behind are still in its group, which keeps the
+	// number from being given to others.
+	_ = syscall.Kill(-p.pid, syscall.SIGKILL)
 	close(p.done)
 }
 
