@@ -39,7 +39,7 @@ const (
 )
 
 // Split reads the JSON of one Kubernetes List from r and calls fn with each item, in order. The
-// item is valid only during the call. Memory is one buffer, which grows to the largest item.
+// item is valid only during the call. Memory is one buffer, which grows to the largest item; a nil buf is a new one.
 //
 // Split finds where items end; that an item is well-formed is for Scan to say. Since metadata may
 // come after the items (lists of custom resources), what is wrong with the list may show only
@@ -49,6 +49,9 @@ const (
 // and a body that is no List are fail.Invalid; a Status is its *errors.StatusError with the kind
 // of its code; all other faults are fail.Corrupt and name the byte.
 func Split(r io.Reader, buf *Buffer, fn func(item []byte) error) (ListHead, error) {
+	if buf == nil {
+		buf = &Buffer{}
+	}
 	s := splitter{stream: stream{r: r, b: buf.b, limit: buf.Limit}, fn: fn}
 	if s.limit == 0 {
 		s.limit = defaultLimit
