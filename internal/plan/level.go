@@ -97,10 +97,3 @@ func levelOf(e *Entry) Level {
 	}
 	return level
 }
-
-// always are never restored, as in Velero.
-var always = map[string]bool{
-	"nodes": true, "events": true, "events.events.k8s.io": true, "backups.velero.io": true, "restores.velero.io": true,
-	"resticrepositories.velero.io": true, "csinodes.storage.k8s.io": true, "volumeattachments.storage.k8s.io": true,
-	"backuprepositories.velero.io": true,
-}

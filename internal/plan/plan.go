@@ -4,6 +4,7 @@ package plan
 
 import (
 	velerov1 "hozon.dev/hozon/api/velero/v1"
+	"hozon.dev/hozon/internal/filter"
 	"hozon.dev/hozon/internal/object"
 	"hozon.dev/hozon/internal/plan/rule"
 )
@@ -18,16 +19,6 @@ type Entry struct {
 	Traits    rule.Traits
 }
 
-// Filter says what a spec includes; names are those of the backup.
-type Filter interface {
-	// Namespace reports whether objects of the namespace are restored.
-	Namespace(name string) bool
-	// Resource reports whether objects of the kind are restored.
-	Resource(group, resource string) bool
-	// Everywhere reports whether no namespace at all is left out, which is what brings in the cluster-scoped kinds.
-	Everywhere() bool
-}
-
 // Facts are what the plan has to know of the target.
 type Facts struct {
 	Types []object.Type // every version that it serves
@@ -38,7 +29,7 @@ type Facts struct {
 // Request is what is asked for.
 type Request struct {
 	Spec   velerov1.RestoreSpec
-	Filter Filter
+	Filter *filter.Filter // made of Spec
 }
 
 // Step is one object to make.

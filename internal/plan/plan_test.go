@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -18,6 +19,7 @@ import (
 
 	velerov1 "hozon.dev/hozon/api/velero/v1"
 	"hozon.dev/hozon/internal/fail"
+	"hozon.dev/hozon/internal/filter"
 	"hozon.dev/hozon/internal/object"
 	"hozon.dev/hozon/internal/plan"
 	"hozon.dev/hozon/internal/plan/rule"
@@ -25,30 +27,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden plans anew")
 
-// names is a filter by plain names, enough for these tests: empty includes mean everything.
-type names struct{ spec velerov1.RestoreSpec }
-
-func in(list []string, s string) bool {
-	for _, e := range list {
-		if e == s || e == "*" {
-			return true
-		}
-	}
-	return false
-}
-
-func (n names) Namespace(ns string) bool {
-	return (len(n.spec.IncludedNamespaces) == 0 || in(n.spec.IncludedNamespaces, ns)) && !in(n.spec.ExcludedNamespaces, ns)
-}
-
-func (n names) Resource(group, resource string) bool {
-	gr := object.Ref{Group: group, Resource: resource}.GroupResource()
-	return (len(n.spec.IncludedResources) == 0 || in(n.spec.IncludedResources, gr)) && !in(n.spec.ExcludedResources, gr)
-}
-
-func (n names) Everywhere() bool {
-	return (len(n.spec.IncludedNamespaces) == 0 || in(n.spec.IncludedNamespaces, "*")) && len(n.spec.ExcludedNamespaces) == 0
-}
+func in(list []string, s string) bool { return slices.Contains(list, s) }
 
 // served is what the targets of these tests serve, but for what a case takes away: path form of group/version/resource.
 func served(t *testing.T, entries []plan.Entry, without string) []object.Type {
@@ -146,6 +125,7 @@ func build(t *testing.T, part map[string][]byte) (name, text string) {
 	if err := yaml.UnmarshalStrict(part["spec.yaml"], &spec); err != nil {
 		t.Fatal(err)
 	}
+	spec.BackupName = "b"
 	entries := entriesOf(t, part["objects.yaml"], string(part["unmatched"]))
 	facts := plan.Facts{Types: served(t, entries, string(part["unserved"])), Templates: map[object.Ref]uint64{}}
 	for _, e := range entries {
@@ -153,7 +133,15 @@ func build(t *testing.T, part map[string][]byte) (name, text string) {
 			facts.Templates[e.Ref] = 1
 		}
 	}
-	p, err := plan.Build(entries, plan.Request{Spec: spec, Filter: names{spec}}, facts)
+	types := slices.Clone(facts.Types)
+	for _, e := range entries {
+		types = append(types, object.Type{Group: e.Ref.Group, Version: e.Version, Resource: e.Ref.Resource, Kind: e.Kind, Namespaced: e.Ref.Namespace != ""})
+	}
+	f, err := filter.ForRestore(spec, types)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := plan.Build(entries, plan.Request{Spec: spec, Filter: f}, facts)
 	if err != nil {
 		if !fail.Is(err, fail.Invalid) {
 			t.Errorf("error %v is of kind %v", err, fail.Of(err))

@@ -3,6 +3,7 @@
 package plan
 
 import (
+	"hozon.dev/hozon/internal/filter"
 	"hozon.dev/hozon/internal/object"
 )
 
@@ -30,41 +31,29 @@ func (b *builder) rank(e *Entry) int {
 	return rank
 }
 
-// sel marks the entries that the spec takes: by its filters, then what those need, then the namespaces that all need.
+// sel marks the entries that the spec takes, and what those need.
 func (b *builder) sel() {
 	for i := range b.entries {
-		e := &b.entries[i]
-		if b.byRef[e.Ref] == i && e.Ref.GroupResource() != "namespaces" && e.Matched && b.included(e.Ref) && b.scoped(e.Ref) {
-			b.take(i)
-		}
-	}
-	for _, i := range b.byRef {
-		e := &b.entries[i]
-		if e.Ref.GroupResource() == "namespaces" && e.Matched && b.wantsNamespace(e.Ref.Name) {
+		if e := &b.entries[i]; b.byRef[e.Ref] == i && b.chosen(e) {
 			b.take(i)
 		}
 	}
 }
 
-// included applies the filters that hold for everything, also for what is only pulled in.
-func (b *builder) included(ref object.Ref) bool {
-	if always[ref.GroupResource()] || !b.req.Filter.Resource(ref.Group, ref.Resource) {
+// inclusion is the filter's verdict on an object's kind, No if its namespace is not in.
+func (b *builder) inclusion(ref object.Ref) filter.Inclusion {
+	if ref.Namespace != "" && !b.req.Filter.Namespace(ref.Namespace) {
+		return filter.No
+	}
+	return b.req.Filter.Type(object.Type{Group: ref.Group, Resource: ref.Resource, Namespaced: ref.Namespace != ""})
+}
+
+// chosen reports whether the spec takes the object for its own sake. Of Namespaces that are those of the included names.
+func (b *builder) chosen(e *Entry) bool {
+	if e.Ref.GroupResource() == "namespaces" && !b.req.Filter.Namespace(e.Ref.Name) {
 		return false
 	}
-	if ref.Namespace != "" {
-		return b.req.Filter.Namespace(ref.Namespace)
-	}
-	return !isFalse(b.req.Spec.IncludeClusterResources)
-}
-
-// scoped is the rule for cluster-scoped objects: with a choice of namespaces, only what is pulled in.
-func (b *builder) scoped(ref object.Ref) bool {
-	return ref.Namespace != "" || isTrue(b.req.Spec.IncludeClusterResources) || b.req.Filter.Everywhere()
-}
-
-// wantsNamespace reports whether a Namespace is restored for its own sake, even if nothing in it is.
-func (b *builder) wantsNamespace(name string) bool {
-	return b.req.Filter.Resource("", "namespaces") && b.req.Filter.Namespace(name) && !isFalse(b.req.Spec.IncludeClusterResources)
+	return e.Matched && b.inclusion(e.Ref) == filter.Yes
 }
 
 // take selects an entry and, unless it is skipped for a reason of its own, what it needs.
@@ -79,16 +68,13 @@ func (b *builder) take(i int) {
 	}
 	if more := e.Traits.More; more != nil {
 		for _, ref := range more.Needs {
-			if j, ok := b.byRef[ref]; ok && b.included(ref) {
+			if j, ok := b.byRef[ref]; ok && b.inclusion(ref) != filter.No {
 				b.take(j)
 			}
 		}
 	}
 	// A custom resource brings its definition along if the target lacks it.
-	if j, ok := b.definitions[e.Ref.GroupResource()]; ok && !b.served(e) && b.included(b.entries[j].Ref) {
+	if j, ok := b.definitions[e.Ref.GroupResource()]; ok && !b.served(e) && b.inclusion(b.entries[j].Ref) != filter.No {
 		b.take(j)
 	}
 }
-
-func isTrue(p *bool) bool  { return p != nil && *p }
-func isFalse(p *bool) bool { return p != nil && !*p }

@@ -55,6 +55,7 @@ type meta struct {
 	Name            string            `json:"name"`
 	Labels          map[string]string `json:"labels"`
 	Annotations     map[string]string `json:"annotations"`
+	Deleted         string            `json:"deletionTimestamp"`
 	ManagedFields   []managed         `json:"managedFields"`
 	OwnerReferences []struct {
 		APIVersion string `json:"apiVersion"`
@@ -102,6 +103,9 @@ func Inspect(ref object.Ref, body []byte) (Traits, error) {
 		if err := look(ref, o.Metadata, body, &t); err != nil {
 			return Traits{}, fmt.Errorf("read %s: %w", ref, err)
 		}
+	}
+	if o.Metadata.Deleted != "" {
+		t.Skip = "it was being deleted when it was saved"
 	}
 	return t, nil
 }

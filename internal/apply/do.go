@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package apply
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	utiljson "k8s.io/apimachinery/pkg/util/json"
+
+	velerov1 "hozon.dev/hozon/api/velero/v1"
+	"hozon.dev/hozon/internal/cluster"
+	"hozon.dev/hozon/internal/fail"
+	"hozon.dev/hozon/internal/object"
+	"hozon.dev/hozon/internal/plan/rule"
+	"hozon.dev/hozon/internal/report"
+)
+
+// FieldManager is the manager in whose name the target records our writes.
+const FieldManager = "hozon"
+
+var writeOptions = cluster.WriteOptions{FieldManager: FieldManager, FieldValidation: "Ignore", NoRetry: true}
+
+// work is a job whose object is decoded.
+type work struct {
+	Job
+	t       object.Type
+	obj     *unstructured.Unstructured // as it is to be created
+	taken   rule.Taken
+	status  any    // to be restored; nil: none
+	missing []any  // ownerReferences whose owners are not there yet
+	warning string // collected on the way
+}
+
+func (w *work) warn(format string, args ...any) {
+	if w.warning != "" {
+		w.warning += "; "
+	}
+	w.warning += fmt.Sprintf(format, args...)
+}
+
+// do brings one object to the target.
+func (r *Run) do(ctx context.Context, j Job) {
+	w, err := r.prepare(ctx, j)
+	if err != nil {
+		r.outcome(j, report.Failed, message(err), "")
+		return
+	}
+	if r.o.DryRun {
+		r.predict(ctx, w)
+		return
+	}
+	siblings := r.siblings(w.t, w.Step.Target.Namespace)
+	if live, ok := siblings.find(w.Step.Target.Name); ok {
+		r.meet(ctx, w, live, false)
+		return
+	}
+	r.create(ctx, w, siblings)
+}
+
+// prepare decodes and transforms the job's object.
+func (r *Run) prepare(ctx context.Context, j Job) (*work, error) {
+	if j.Entry == nil {
+		return bareNamespace(j), nil
+	}
+	w := &work{Job: j, t: object.Type{
+		Group: j.Entry.Ref.Group, Version: j.Entry.Version, Resource: j.Entry.Ref.Resource, Kind: j.Entry.Kind,
+		Namespaced: j.Entry.Ref.Namespace != "",
+	}}
+	w.obj = &unstructured.Unstructured{}
+	if err := utiljson.Unmarshal(j.Body, &w.obj.Object); err != nil {
+		return nil, fail.Errorf(fail.Corrupt, "decode %s: %w", j.Entry.Ref, err)
+	}
+	env := r.o.Env
+	env.Reprovision = j.Step.Reprovision
+	var err error
+	if w.taken, err = rule.Transform(w.obj, env); err != nil {
+		return nil, fail.Errorf(fail.Corrupt, "transform %s: %w", j.Entry.Ref, err)
+	}
+	for _, text := range w.taken.Warnings {
+		w.warn("%s: %s", w.Step.Target, text)
+	}
+	if r.wantsStatus(w) {
+		w.status = w.taken.Status
+	}
+	if !r.o.DryRun && j.Step.Owned {
+		r.link(ctx, w)
+	}
+	return w, nil
+}
+
+func bareNamespace(j Job) *work {
+	return &work{
+		Job: j, t: object.Type{Version: "v1", Resource: "namespaces", Kind: "Namespace"},
+		obj: &unstructured.Unstructured{Object: map[string]any{
+			"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": j.Step.Target.Name},
+		}},
+	}
+}
+
+// create posts the object. Whether it exists is found out that way.
+func (r *Run) create(ctx context.Context, w *work, siblings *siblings) {
+	body, err := w.obj.MarshalJSON()
+	if err != nil {
+		r.outcome(w.Job, report.Failed, err.Error(), "")
+		return
+	}
+	response, repeated, err := r.post(ctx, w, body)
+	switch {
+	case err == nil:
+		r.created(ctx, w, response)
+	case fail.Is(err, fail.Exists):
+		live, getErr := siblings.get(ctx, w.Step.Target.Name)
+		if fail.Is(getErr, fail.NotFound) { // it went away in between
+			if response, _, err = r.post(ctx, w, body); err == nil {
+				r.created(ctx, w, response)
+				return
+			}
+			r.fails(w.Job, err)
+			return
+		}
+		if getErr != nil {
+			r.fails(w.Job, getErr)
+			return
+		}
+		r.meet(ctx, w, live, repeated)
+	default:
+		r.fails(w.Job, err)
+	}
+}
+
+// post creates an object. A kind whose definition this run has brought may need a moment until every handler knows it, and a
+// namespace under deletion has to go first.
+func (r *Run) post(ctx context.Context, w *work, body []byte) ([]byte, bool, error) {
+	call := func() ([]byte, error) {
+		return r.o.Target.Create(ctx, w.t, w.Step.Target.Namespace, body, writeOptions)
+	}
+	response, repeated, err := r.write(ctx, call)
+	for pause := firstPause; fail.Is(err, fail.NotFound) && !r.served(w.t) && pause < 2*longest; pause *= 2 {
+		if !sleep(ctx, pause) {
+			return nil, repeated, context.Cause(ctx)
+		}
+		response, repeated, err = r.write(ctx, call)
+	}
+	if isNamespace(w) && fail.Is(err, fail.Exists) {
+		gone, waitErr := r.awaitGone(ctx, w)
+		if waitErr != nil {
+			return nil, repeated, waitErr
+		}
+		if gone {
+			response, repeated, err = r.write(ctx, call)
+		}
+	}
+	return response, repeated, err
+}
+
+func isNamespace(w *work) bool { return w.t.Resource == "namespaces" && w.t.Group == "" }
+
+// created finishes an object that was just made: its status, if asked for, and the saved managedFields.
+func (r *Run) created(ctx context.Context, w *work, response []byte) {
+	if w.status != nil {
+		response = r.putStatus(ctx, w, response)
+	}
+	if len(w.taken.ManagedFields) > 0 {
+		response = r.putManagedFields(ctx, w, response)
+	}
+	r.note(w, response)
+	r.outcome(w.Job, report.Created, "", w.warning)
+}
+
+// note remembers what others will need of a live object: its UID, and how new the newest is.
+func (r *Run) note(w *work, live []byte) {
+	head, err := object.Scan(live)
+	if err != nil {
+		return
+	}
+	version, _ := strconv.ParseUint(head.ResourceVersion, 10, 64)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.newest = max(r.newest, version)
+	if w.t.Resource == "customresourcedefinitions" {
+		r.definitions = append(r.definitions, head.Name)
+	}
+	if w.Step.Owns && w.taken.UID != "" {
+		r.links[w.taken.UID] = head.UID
+	}
+	if len(w.missing) > 0 {
+		r.late = append(r.late, lateLink{Job: w.Job, t: w.t, owners: w.missing})
+	}
+}
+
+// putManagedFields puts the server's own answer back with only the saved managedFields exchanged. Who owns which field is part of
+// the object, but a target that refuses it does not make the object useless: that is a warning.
+func (r *Run) putManagedFields(ctx context.Context, w *work, response []byte) []byte {
+	fields, err := json.Marshal(w.taken.ManagedFields)
+	if err != nil {
+		w.warn("managedFields of %s not restored: %v", w.Step.Target, err)
+		return response
+	}
+	name := w.Step.Target.Name
+	body, err := withManagedFields(response, fields)
+	if err == nil {
+		body, _, err = r.write(ctx, func() ([]byte, error) {
+			return r.o.Target.Update(ctx, w.t, w.Step.Target.Namespace, name, body, writeOptions)
+		})
+	}
+	if fail.Is(err, fail.Busy) { // a controller was faster
+		patch := fmt.Appendf(nil, `{"metadata":{"managedFields":%s}}`, fields)
+		body, err = r.patch(ctx, w.t, w.Step.Target, patch, "")
+	}
+	if err != nil {
+		if !fail.Is(err, fail.NotFound) {
+			w.warn("managedFields of %s not restored: %s", w.Step.Target, message(err))
+		}
+		return response
+	}
+	return body
+}
+
+// withManagedFields exchanges metadata.managedFields in an object's JSON.
+func withManagedFields(body, fields []byte) ([]byte, error) {
+	var top, metadata map[string]json.RawMessage
+	if err := json.Unmarshal(body, &top); err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(top["metadata"], &metadata); err != nil {
+		return nil, err
+	}
+	metadata["managedFields"] = fields
+	var err error
+	if top["metadata"], err = json.Marshal(metadata); err != nil {
+		return nil, err
+	}
+	return json.Marshal(top)
+}
+
+func (r *Run) patch(ctx context.Context, t object.Type, ref object.Ref, patch []byte, subresource string) ([]byte, error) {
+	o := writeOptions
+	o.Subresource = subresource
+	body, _, err := r.write(ctx, func() ([]byte, error) {
+		return r.o.Target.Patch(ctx, t, ref.Namespace, ref.Name, types.MergePatchType, patch, o)
+	})
+	return body, err
+}
+
+const restoreStatusAnnotation = "velero.io/restore-status"
+
+// wantsStatus reports whether the object's status is to be restored: its annotation decides, else its kind.
+func (r *Run) wantsStatus(w *work) bool {
+	if w.taken.Status == nil {
+		return false
+	}
+	switch w.obj.GetAnnotations()[restoreStatusAnnotation] {
+	case "true":
+		return true
+	case "false":
+		return false
+	}
+	return r.o.Status != nil && r.o.Status(w.t.Group, w.t.Resource)
+}
+
+// putStatus writes the saved status, through the subresource or, where the kind has none, as part of the object.
+func (r *Run) putStatus(ctx context.Context, w *work, response []byte) []byte {
+	patch, err := json.Marshal(map[string]any{"status": w.status})
+	if err == nil {
+		var body []byte
+		body, err = r.patch(ctx, w.t, w.Step.Target, patch, "status")
+		if fail.Is(err, fail.NotFound) {
+			body, err = r.patch(ctx, w.t, w.Step.Target, patch, "")
+		}
+		if err == nil {
+			return body
+		}
+	}
+	w.warn("status of %s not restored: %s", w.Step.Target, message(err))
+	return response
+}
+
+// Labels as a merge patch: the one change that is made to objects that are as they should be.
+func labelPatch(env rule.Env) []byte {
+	patch, _ := json.Marshal(map[string]any{"metadata": map[string]any{"labels": env.Labels()}})
+	return patch
+}
+
+// ours reports whether a live object was made by this restore.
+func ours(env rule.Env, live *unstructured.Unstructured) bool {
+	want := env.Labels()
+	return live.GetLabels()[velerov1.LabelRestoreName] == want[velerov1.LabelRestoreName] &&
+		live.GetLabels()[velerov1.LabelBackupName] == want[velerov1.LabelBackupName]
+}

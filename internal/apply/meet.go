@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package apply
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	jsonpatch "github.com/evanphx/json-patch"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	utiljson "k8s.io/apimachinery/pkg/util/json"
+
+	velerov1 "hozon.dev/hozon/api/velero/v1"
+	"hozon.dev/hozon/internal/fail"
+	"hozon.dev/hozon/internal/plan/rule"
+	"hozon.dev/hozon/internal/report"
+)
+
+// meet decides about an object that exists. repeated says that it may be our own, made by a call whose answer was lost.
+func (r *Run) meet(ctx context.Context, w *work, body []byte, repeated bool) {
+	live := &unstructured.Unstructured{}
+	if err := utiljson.Unmarshal(body, &live.Object); err != nil {
+		r.outcome(w.Job, report.Failed, fmt.Sprintf("decode the existing object: %v", err), "")
+		return
+	}
+	if repeated && ours(r.o.Env, live) {
+		r.created(ctx, w, body)
+		return
+	}
+	w.missing = nil // references of existing objects are left alone
+	r.note(w, body)
+	want := w.obj.DeepCopy()
+	rule.Adopt(want, live)
+	switch {
+	case w.t.Resource == "serviceaccounts" && w.t.Group == "":
+		r.mergeAccount(ctx, w, live)
+	case same(want, live):
+		r.unchanged(ctx, w, live)
+	case r.o.Policy == velerov1.PolicyTypeUpdate:
+		r.update(ctx, w, want, live)
+	default:
+		r.outcome(w.Job, report.Skipped, "exists in another state", r.existsWarning(w))
+	}
+}
+
+// existsWarning is Velero's text, which depends on the policy. Objects that the target makes by itself get none.
+func (r *Run) existsWarning(w *work) string {
+	if generated(w.obj) {
+		return w.warning
+	}
+	format := "could not restore, %s:%s already exists. Warning: the in-cluster version is different than the backed-up version"
+	if r.o.Policy == velerov1.PolicyTypeNone {
+		format = "could not restore, %s %q already exists. Warning: the in-cluster version is different than the backed-up version"
+	}
+	return fmt.Sprintf(format, w.obj.GetKind(), w.obj.GetName())
+}
+
+// unchanged leaves an object as it is; the policy update gives it the labels of this restore, as Velero does.
+func (r *Run) unchanged(ctx context.Context, w *work, live *unstructured.Unstructured) {
+	if !r.o.DryRun && r.o.Policy == velerov1.PolicyTypeUpdate && !ours(r.o.Env, live) && !isNamespace(w) {
+		if _, err := r.patch(ctx, w.t, w.Step.Target, labelPatch(r.o.Env), ""); err != nil {
+			w.warn("labels of %s not set: %s", w.Step.Target, message(err))
+		}
+	}
+	r.outcome(w.Job, report.Unchanged, "", w.warning)
+}
+
+// update brings an object to its saved state: a merge patch against exactly the state that was read. If the server does not take it
+// (an immutable field), the object gets the labels only, and a warning.
+func (r *Run) update(ctx context.Context, w *work, want, live *unstructured.Unstructured) {
+	if r.o.DryRun {
+		r.outcome(w.Job, report.Updated, "", w.warning)
+		return
+	}
+	for range maxTries {
+		patch, err := mergePatch(want, live)
+		if err != nil {
+			r.outcome(w.Job, report.Failed, err.Error(), "")
+			return
+		}
+		var body []byte
+		body, err = r.patch(ctx, w.t, w.Step.Target, patch, "")
+		if err == nil {
+			if w.status != nil {
+				r.putStatus(ctx, w, body)
+			}
+			r.outcome(w.Job, report.Updated, "", w.warning)
+			return
+		}
+		if !fail.Is(err, fail.Busy) {
+			r.updateFailed(ctx, w, err)
+			return
+		}
+		// Somebody changed it since: look again.
+		if body, err = r.o.Target.Get(ctx, w.t, w.Step.Target.Namespace, w.Step.Target.Name); err != nil {
+			r.fails(w.Job, err)
+			return
+		}
+		live = &unstructured.Unstructured{}
+		if err := utiljson.Unmarshal(body, &live.Object); err != nil {
+			r.outcome(w.Job, report.Failed, err.Error(), "")
+			return
+		}
+		want = w.obj.DeepCopy()
+		rule.Adopt(want, live)
+	}
+	r.fails(w.Job, fail.Errorf(fail.Busy, "it keeps changing"))
+}
+
+func (r *Run) updateFailed(ctx context.Context, w *work, err error) {
+	if !fail.Is(err, fail.Invalid) || webhook(err) {
+		r.fails(w.Job, err)
+		return
+	}
+	w.warn("could not update %s: %s", w.Step.Target, message(err))
+	if _, err := r.patch(ctx, w.t, w.Step.Target, labelPatch(r.o.Env), ""); err != nil {
+		w.warn("labels of %s not set: %s", w.Step.Target, message(err))
+	}
+	r.outcome(w.Job, report.Skipped, "exists in a state that cannot be changed into the saved one", w.warning)
+}
+
+// mergePatch leads from live to want, and holds only for the state of live.
+func mergePatch(want, live *unstructured.Unstructured) ([]byte, error) {
+	from, err := live.MarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	to, err := want.MarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	raw, err := jsonpatch.CreateMergePatch(from, to)
+	if err != nil {
+		return nil, fmt.Errorf("compare with the existing object: %w", err)
+	}
+	var patch map[string]any
+	if err := utiljson.Unmarshal(raw, &patch); err != nil {
+		return nil, err
+	}
+	metadata, _ := patch["metadata"].(map[string]any)
+	if metadata == nil {
+		metadata = map[string]any{}
+		patch["metadata"] = metadata
+	}
+	metadata["resourceVersion"] = live.GetResourceVersion()
+	return json.Marshal(patch)
+}
+
+// mergeAccount adds what the saved service account has to the live one, whatever the policy: the target's own additions stay.
+func (r *Run) mergeAccount(ctx context.Context, w *work, live *unstructured.Unstructured) {
+	patch := map[string]any{}
+	for _, key := range []string{"secrets", "imagePullSecrets"} {
+		if merged, more := mergeNamed(live.Object[key], w.obj.Object[key]); more {
+			patch[key] = merged
+		}
+	}
+	metadata := map[string]any{}
+	labels := w.obj.GetLabels()
+	for key := range r.o.Env.Labels() {
+		delete(labels, key)
+	}
+	addMissing(metadata, "labels", live.GetLabels(), labels)
+	addMissing(metadata, "annotations", live.GetAnnotations(), w.obj.GetAnnotations())
+	if len(metadata) > 0 {
+		patch["metadata"] = metadata
+	}
+	if len(patch) == 0 {
+		r.outcome(w.Job, report.Unchanged, "", w.warning)
+		return
+	}
+	if r.o.DryRun {
+		r.outcome(w.Job, report.Updated, "", w.warning)
+		return
+	}
+	metadata["resourceVersion"] = live.GetResourceVersion()
+	patch["metadata"] = metadata
+	body, err := json.Marshal(patch)
+	if err == nil {
+		_, err = r.patch(ctx, w.t, w.Step.Target, body, "")
+	}
+	if err != nil {
+		r.fails(w.Job, err)
+		return
+	}
+	r.outcome(w.Job, report.Updated, "", w.warning)
+}
+
+// mergeNamed appends the references of saved that live does not have.
+func mergeNamed(live, saved any) (merged []any, more bool) {
+	merged, _ = live.([]any)
+	have := map[any]bool{}
+	for _, e := range merged {
+		m, _ := e.(map[string]any)
+		have[m["name"]] = true
+	}
+	list, _ := saved.([]any)
+	for _, e := range list {
+		if m, ok := e.(map[string]any); ok && !have[m["name"]] {
+			merged, more = append(merged, e), true
+		}
+	}
+	return merged, more
+}
+
+// addMissing puts what saved has and live lacks under key.
+func addMissing(to map[string]any, key string, live, saved map[string]string) {
+	added := map[string]any{}
+	for k, v := range saved {
+		if _, ok := live[k]; !ok {
+			added[k] = v
+		}
+	}
+	if len(added) > 0 {
+		to[key] = added
+	}
+}
+
+// predict reports what would come of a job, by reading only.
+func (r *Run) predict(ctx context.Context, w *work) {
+	siblings := r.siblings(w.t, w.Step.Target.Namespace)
+	live, err := siblings.get(ctx, w.Step.Target.Name)
+	switch {
+	case fail.Is(err, fail.NotFound):
+		r.outcome(w.Job, report.Created, "", w.warning)
+	case err != nil:
+		r.outcome(w.Job, report.Failed, message(err), "")
+	default:
+		r.meet(ctx, w, live, false)
+	}
+}

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package apply
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	velerov1 "hozon.dev/hozon/api/velero/v1"
+	"hozon.dev/hozon/internal/object"
+	"hozon.dev/hozon/internal/plan"
+	"hozon.dev/hozon/internal/plan/rule"
+	"hozon.dev/hozon/internal/report"
+)
+
+// Options say how a plan is executed.
+type Options struct {
+	Target Target
+	Env    rule.Env
+	// Policy says what becomes of objects that exist and differ.
+	Policy velerov1.PolicyType
+	// Status reports whether the saved status of a kind is written, too; nil: of none.
+	Status func(group, resource string) bool
+	// DryRun only reads, and reports what would happen.
+	DryRun bool
+	// Types are all versions that the target serves; they lead from the kind in an ownerReference to a resource.
+	Types []object.Type
+	// Terminating bounds the wait for a namespace that is being deleted; 0: ten minutes.
+	Terminating time.Duration
+	// Ready bounds the wait for what a stage ends with (established definitions, visible pods); 0: one minute.
+	Ready time.Duration
+	// Concurrency, if not zero, fixes the number of calls under way.
+	Concurrency int
+	// Outcome is told what came of each object, one at a time.
+	Outcome func(report.Item)
+	// Warn is told what is worth a warning and concerns no single object, one at a time.
+	Warn func(text string)
+	Now  func() time.Time
+}
+
+// Job is a step and its saved object. Entry is nil for a namespace that the backup does not hold.
+type Job struct {
+	Step  plan.Step
+	Entry *plan.Entry
+	Body  []byte
+}
+
+// maxBytes bounds the saved bytes of the jobs under way; a larger job is alone.
+const maxBytes = 32 << 20
+
+// Run is the execution of one plan. Its stages run one after the other.
+type Run struct {
+	o     Options
+	limit *limiter
+	bytes *semaphore.Weighted
+	kinds map[string]object.Type // "group/Kind" → the type in its preferred version
+	has   map[place]bool         // what the target served before the run
+
+	mu       sync.Mutex
+	links    map[string]string // saved UID → UID in the target, of what others name as owner
+	late     []lateLink
+	deferred map[int]error // item → why it has to be tried again
+	progress int           // objects that were made or changed
+	newest   uint64        // highest resourceVersion of the stage
+	known    map[place]*siblings
+	final    bool // no further round: what fails now has failed
+
+	definitions []string // CustomResourceDefinitions of the stage
+}
+
+// New prepares the execution of a plan.
+func New(o Options) *Run {
+	if o.Terminating == 0 {
+		o.Terminating = 10 * time.Minute
+	}
+	if o.Ready == 0 {
+		o.Ready = time.Minute
+	}
+	r := &Run{
+		o: o, limit: newLimiter(o.Concurrency, o.Now), bytes: semaphore.NewWeighted(maxBytes), kinds: map[string]object.Type{},
+		links: map[string]string{}, deferred: map[int]error{}, known: map[place]*siblings{}, has: map[place]bool{},
+	}
+	for _, t := range o.Types {
+		r.has[place{t.GroupVersion(), t.Resource, ""}] = true
+		if _, ok := r.kinds[t.Group+"/"+t.Kind]; !ok || t.Preferred {
+			r.kinds[t.Group+"/"+t.Kind] = t
+		}
+	}
+	return r
+}
+
+// served reports whether the target had the kind before the run.
+func (r *Run) served(t object.Type) bool { return r.has[place{t.GroupVersion(), t.Resource, ""}] }
+
+// Stage executes the jobs that feed hands to do, side by side, then waits for what the level asks for. do copies what it needs of
+// the job's body before it returns. Stage returns the error of feed, or the cause of a cancelled context.
+func (r *Run) Stage(ctx context.Context, level plan.Level, feed func(do func(Job) error) error) error {
+	barrier := r.barrier(ctx, level)
+	defer barrier.close()
+	if err := r.all(ctx, feed); err != nil {
+		return err
+	}
+	barrier.wait(ctx)
+	return context.Cause(ctx)
+}
+
+// all executes jobs and returns when every one has come to an end.
+func (r *Run) all(ctx context.Context, feed func(do func(Job) error) error) error {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	return feed(func(j Job) error {
+		weight := min(int64(len(j.Body)), maxBytes)
+		if err := r.bytes.Acquire(ctx, weight); err != nil {
+			return context.Cause(ctx)
+		}
+		if err := r.limit.acquire(ctx); err != nil {
+			r.bytes.Release(weight)
+			return err
+		}
+		j.Body = append([]byte(nil), j.Body...)
+		wg.Go(func() {
+			defer r.bytes.Release(weight)
+			defer r.limit.release()
+			r.do(ctx, j)
+		})
+		return nil
+	})
+}
+
+// Deferred are the items that failed in a way that may pass when the rest is there (a webhook whose backend is not up, a
+// quota, a missing service account), if the last round moved anything; else they are reported as failed, and there are none.
+// The caller feeds them to Again, until there are none.
+func (r *Run) Deferred() []int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	items := make([]int, 0, len(r.deferred))
+	for i := range r.deferred {
+		items = append(items, i)
+	}
+	return items
+}
+
+// Again tries deferred items once more. If none of them gets on, they are tried a last time and reported.
+func (r *Run) Again(ctx context.Context, feed func(do func(Job) error) error) error {
+	r.mu.Lock()
+	before := r.progress
+	clear(r.deferred)
+	r.mu.Unlock()
+	if err := r.all(ctx, feed); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.final = r.progress == before
+	return nil
+}
+
+// outcome reports what came of a job.
+func (r *Run) outcome(j Job, action report.Action, reason, warning string) {
+	item := report.Item{Ref: j.Step.Target, Action: action, Reason: reason, Warning: warning}
+	if j.Entry != nil {
+		item.Kind, item.Version = j.Entry.Kind, j.Entry.Version
+	} else {
+		item.Kind, item.Version = "Namespace", "v1"
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if action == report.Created || action == report.Updated {
+		r.progress++
+	}
+	r.o.Outcome(item)
+}
+
+// fails reports a job as failed, or puts it off to a later round.
+func (r *Run) fails(j Job, err error) {
+	r.mu.Lock()
+	again := !r.final && j.Step.Item >= 0 && passing(err)
+	if again {
+		r.deferred[j.Step.Item] = err
+	}
+	r.mu.Unlock()
+	if !again {
+		r.outcome(j, report.Failed, message(err), "")
+	}
+}
