@@ -11,7 +11,12 @@ import (
 	"time"
 )
 
-func TestMain(m *testing.M) { Main(m) }
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(parentEnv); dir != "" {
+		beParent(dir)
+	}
+	Main(m)
+}
 
 // Starts a cluster with controllers, 3 to 5 s.
 func TestControllers(t *testing.T) {
