@@ -20,20 +20,25 @@ demo: build ## Back up a real Kubernetes, wreck it, bring it back, and compare e
 check: ## Format, vet, lint and the tests that need no servers (under a minute once built)
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -d $$(git ls-files '*.go'); exit 1; }
 	$(GO) vet ./...
-	$$(tools/build lint) ./...
+	$$(tools/build tools/lint honnef.co/go/tools/cmd/staticcheck staticcheck) ./...
 	$(GO) test -short ./...
 
+.PHONY: peers
+peers: # what tests run against; built before go test counts its time
+	@devcluster/build >/dev/null
+	@tools/build tools/s3 github.com/versity/versitygw/cmd/versitygw versitygw >/dev/null
+
 .PHONY: test
-test: check ## Everything: real API servers, a real S3 server, the command line, the fixtures
+test: peers check ## Everything: real API servers, a real S3 server, the command line, the fixtures
 	$(GO) test -timeout 30m ./...
 
 .PHONY: dev
-dev: ## Start a dev cluster and print the KUBECONFIG to export
-	@$(GO) run ./internal/cluster/clustertest/dev up
+dev: ## Start a dev cluster and print the KUBECONFIG to export (NAME=x for several)
+	@$(GO) run ./internal/cluster/clustertest/dev -name $(or $(NAME),default) up
 
 .PHONY: dev-down
 dev-down: ## Stop the dev cluster and leave nothing behind
-	@$(GO) run ./internal/cluster/clustertest/dev down
+	@$(GO) run ./internal/cluster/clustertest/dev -name $(or $(NAME),default) down
 
 .PHONY: bench
 bench: ## Measure backup and restore of N=10000 objects: table, and JSON in bench/out
