@@ -51,10 +51,10 @@ func (c *Client) List(ctx context.Context, t object.Type, o ListOptions) (io.Rea
 	if err != nil {
 		return nil, err
 	}
-	return &listBody{resp.Body, func(err error) error { return c.reachError(ctx, k.what(), err) }}, nil
+	return &listBody{resp.Body, func(err error) error { return c.reachError(ctx, "read the answer", err) }}, nil
 }
 
-// listBody names the call in the errors of reading its body.
+// listBody gives the errors of reading a body their kind.
 type listBody struct {
 	io.ReadCloser
 	wrap func(error) error
