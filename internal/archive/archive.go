@@ -79,12 +79,12 @@ type Entry struct {
 	Path        string
 	Offset      int64 // of the body in the inflated tar
 	Ref         object.Ref
-	Version     string // from the path, or from the body's apiVersion; empty if neither says
-	Kind        string // from the body
-	Unversioned bool   // the path without version, which Velero's restores read; the preferred version
-	Preferred   bool   // the path says <version>-preferredversion, or is unversioned
-	Body        []byte // valid during the call only
-	Err         error  // what is wrong with this item; the others are not touched by it
+	Version     string      // from the path, or from the body's apiVersion; empty if neither says
+	Unversioned bool        // the path without version, which Velero's restores read; the preferred version
+	Preferred   bool        // the path says <version>-preferredversion, or is unversioned
+	Body        []byte      // valid during the call only
+	Head        object.Head // of the body, and as short-lived; empty if it is not an object
+	Err         error       // what is wrong with this item; the others are not touched by it
 }
 
 // ReadSummary is what was read.

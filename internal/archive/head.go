@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package archive
+
+import (
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"hozon.dev/hozon/internal/fail"
+	"hozon.dev/hozon/internal/object"
+)
+
+// match compares what a body says about itself with its path, as far as that can be done without
+// asking a cluster which kind a resource is, and completes the entry's version.
+func match(h object.Head, e *Entry) error {
+	gv, err := schema.ParseGroupVersion(h.APIVersion)
+	if err != nil {
+		return fail.Errorf(fail.Corrupt, "%s: %w", e.Path, err)
+	}
+	for _, f := range [...]struct{ what, got, want string }{
+		{"metadata.name", h.Name, e.Ref.Name},
+		{"metadata.namespace", h.Namespace, e.Ref.Namespace},
+		{"the group of apiVersion", gv.Group, e.Ref.Group},
+	} {
+		if f.got != f.want {
+			return fail.Errorf(fail.Corrupt, "%s: %s is %q, which does not match the path", e.Path, f.what, f.got)
+		}
+	}
+	if e.Unversioned {
+		e.Version = gv.Version
+	}
+	if gv.Version == "" || gv.Version != e.Version {
+		return fail.Errorf(fail.Corrupt, "%s: apiVersion is %q, which does not match the path", e.Path, h.APIVersion)
+	}
+	if h.Kind == "" {
+		return fail.Errorf(fail.Corrupt, "%s: kind is missing", e.Path)
+	}
+	return nil
+}
