@@ -180,39 +180,50 @@ const (
 // stringEnd reads a string whose opening quote is just before i. Eight bytes at a time: of the
 // marks in m the lowest is right, and only that one is looked at.
 func stringEnd(b []byte, i int) (int, string) {
-	for {
-		for ; len(b)-i >= 8; i += 8 {
-			w := binary.LittleEndian.Uint64(b[i:])
-			quote, slash := w^(ones*'"'), w^(ones*'\\')
-			m := ((quote-ones)&^quote | (slash-ones)&^slash | (w-ones*' ')&^w) & highs
-			if m != 0 {
-				i += bits.TrailingZeros64(m) >> 3
-				break
-			}
+	for ; len(b)-i >= 8; i += 8 {
+		w := binary.LittleEndian.Uint64(b[i:])
+		quote, slash := w^(ones*'"'), w^(ones*'\\')
+		m := ((quote-ones)&^quote | (slash-ones)&^slash | (w-ones*' ')&^w) & highs
+		if m == 0 {
+			continue
 		}
-		for i < len(b) && b[i] != '"' && b[i] != '\\' && b[i] >= ' ' {
-			i++
-		}
-		if i == len(b) {
-			return i, endsEarly
-		}
+		i += bits.TrailingZeros64(m) >> 3
 		if b[i] == '"' {
 			return i + 1, ""
 		}
-		if b[i] != '\\' {
-			return i, "control character in a string"
+		n := escape(b[i:])
+		if n == 0 {
+			return i, stringFault(b[i])
+		}
+		i += n - 8
+	}
+	for i < len(b) {
+		switch c := b[i]; {
+		case c == '"':
+			return i + 1, ""
+		case c != '\\' && c >= ' ':
+			i++
+			continue
 		}
 		n := escape(b[i:])
 		if n == 0 {
-			return i, "invalid escape in a string"
+			return i, stringFault(b[i])
 		}
 		i += n
 	}
+	return i, endsEarly
+}
+
+func stringFault(c byte) string {
+	if c == '\\' {
+		return "invalid escape in a string"
+	}
+	return "control character in a string"
 }
 
 // escape is the length of the escape that b starts with, 0 if it is none.
 func escape(b []byte) int {
-	if len(b) < 2 {
+	if len(b) < 2 || b[0] != '\\' {
 		return 0
 	}
 	switch b[1] {

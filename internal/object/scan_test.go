@@ -269,6 +269,11 @@ func deployment(i int) []byte {
 		i, i, i, strings.Repeat("lorem ipsum ", 20), managed, managed, strings.Repeat("dolor sit amet ", 20))
 }
 
+func configMap(i int) []byte {
+	return fmt.Appendf(nil, `{"metadata":{"name":"c-%d","namespace":"n","uid":"5e7a6f0e-0000-4000-8000-000000000000","resourceVersion":"1","managedFields":[{"manager":"kubectl","operation":"Update","apiVersion":"v1","time":"2026-01-01T00:00:00Z","fieldsType":"FieldsV1","fieldsV1":{"f:data":{".":{},"f:file":{}}}}]},"data":{"file":%q}}`,
+		i, strings.Repeat("some text of a configuration file\n", 110))
+}
+
 func BenchmarkScan(b *testing.B) {
 	body := deployment(1)
 	b.SetBytes(int64(len(body)))
@@ -281,7 +286,7 @@ func BenchmarkScan(b *testing.B) {
 }
 
 func BenchmarkScanConfigMap(b *testing.B) {
-	body := fmt.Appendf(nil, `{"metadata":{"name":"c","namespace":"n","uid":"5e7a6f0e-0000-4000-8000-000000000000","resourceVersion":"1"},"data":{"file":%q}}`, strings.Repeat("some text of a configuration file\n", 110))
+	body := configMap(1)
 	b.SetBytes(int64(len(body)))
 	b.ReportAllocs()
 	for b.Loop() {
