@@ -169,19 +169,30 @@ func (r *Run) created(ctx context.Context, w *work, response []byte) {
 		response = r.putManagedFields(ctx, w, response)
 	}
 	r.note(w, response)
+	r.made(response)
 	r.outcome(w.Job, report.Created, "", w.warning)
 }
 
-// note remembers what others will need of a live object: its UID, and how new the newest is.
+// made remembers how new the newest object of the stage is.
+func (r *Run) made(live []byte) {
+	head, err := object.Scan(live)
+	if err != nil {
+		return
+	}
+	version, _ := strconv.ParseUint(head.ResourceVersion, 10, 64) // not a number: nothing to wait for
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.newest = max(r.newest, version)
+}
+
+// note remembers what others will need of a live object.
 func (r *Run) note(w *work, live []byte) {
 	head, err := object.Scan(live)
 	if err != nil {
 		return
 	}
-	version, _ := strconv.ParseUint(head.ResourceVersion, 10, 64)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.newest = max(r.newest, version)
 	if w.t.Resource == "customresourcedefinitions" {
 		r.definitions = append(r.definitions, head.Name)
 	}

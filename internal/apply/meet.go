@@ -13,6 +13,7 @@ import (
 
 	velerov1 "hozon.dev/hozon/api/velero/v1"
 	"hozon.dev/hozon/internal/fail"
+	"hozon.dev/hozon/internal/object"
 	"hozon.dev/hozon/internal/plan/rule"
 	"hozon.dev/hozon/internal/report"
 )
@@ -28,27 +29,48 @@ func (r *Run) meet(ctx context.Context, w *work, body []byte, repeated bool) {
 		r.created(ctx, w, body)
 		return
 	}
+	if w.Entry == nil { // a namespace of which nothing is known but its name
+		r.outcome(w.Job, report.Unchanged, "", "")
+		return
+	}
 	w.missing = nil // references of existing objects are left alone
 	r.note(w, body)
 	want := w.obj.DeepCopy()
 	rule.Adopt(want, live)
-	switch {
-	case w.t.Resource == "serviceaccounts" && w.t.Group == "":
+	if w.t.Resource == "serviceaccounts" && w.t.Group == "" {
 		r.mergeAccount(ctx, w, live)
-	case same(want, live):
-		r.unchanged(ctx, w, live)
-	case r.o.Policy == velerov1.PolicyTypeUpdate:
-		r.update(ctx, w, want, live)
-	default:
-		r.outcome(w.Job, report.Skipped, "exists in another state", r.existsWarning(w))
+		return
 	}
+	equal, differences := object.Same(want, live, object.SameOptions{Status: w.status != nil, Max: 1})
+	if equal {
+		r.unchanged(ctx, w, live)
+		return
+	}
+	if reason, ok := w.generated(); ok {
+		r.outcome(w.Job, report.Skipped, "exists in another state: "+reason, w.warning)
+		return
+	}
+	if r.o.Policy == velerov1.PolicyTypeUpdate {
+		r.update(ctx, w, want, live)
+		return
+	}
+	r.outcome(w.Job, report.Skipped, fmt.Sprintf("exists in another state: %s", differences[0]), r.existsWarning(w))
 }
 
-// existsWarning is Velero's text, which depends on the policy. Objects that the target makes by itself get none.
-func (r *Run) existsWarning(w *work) string {
-	if generated(w.obj) {
-		return w.warning
+// generated reports whether clusters make the object by themselves, so that the target's own is the right one.
+func (w *work) generated() (string, bool) {
+	if w.Entry == nil {
+		return "", false
 	}
+	head, err := object.Scan(w.Body)
+	if err != nil {
+		return "", false
+	}
+	return object.Generated(w.Entry.Ref, head)
+}
+
+// existsWarning is Velero's text, which depends on the policy.
+func (r *Run) existsWarning(w *work) string {
 	format := "could not restore, %s:%s already exists. Warning: the in-cluster version is different than the backed-up version"
 	if r.o.Policy == velerov1.PolicyTypeNone {
 		format = "could not restore, %s %q already exists. Warning: the in-cluster version is different than the backed-up version"

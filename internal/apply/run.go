@@ -64,7 +64,7 @@ type Run struct {
 	late     []lateLink
 	deferred map[int]error // item → why it has to be tried again
 	progress int           // objects that were made or changed
-	newest   uint64        // highest resourceVersion of the stage
+	newest   uint64        // highest resourceVersion of what the stage made
 	known    map[place]*siblings
 	final    bool // no further round: what fails now has failed
 

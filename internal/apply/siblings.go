@@ -4,8 +4,8 @@ package apply
 
 import (
 	"context"
-	"encoding/json"
-	"io"
+	"errors"
+	"strings"
 	"sync"
 
 	"hozon.dev/hozon/internal/cluster"
@@ -16,6 +16,8 @@ const (
 	manyConflicts = 16       // existing objects of a place, after which all of them are read at once
 	maxSiblings   = 16 << 20 // bytes of a list that are kept
 )
+
+var errTooMany = errors.New("too many objects to keep")
 
 // siblings are the live objects of a place. The first ones that are in the way are read one by one; where there are many, one
 // list answers for the rest.
@@ -73,23 +75,20 @@ func (s *siblings) list(ctx context.Context) {
 		return
 	}
 	defer stream.Close()
-	data, err := io.ReadAll(io.LimitReader(stream, maxSiblings+1))
-	if err != nil || len(data) > maxSiblings {
-		return
-	}
-	var list struct {
-		Items []json.RawMessage `json:"items"`
-	}
-	if json.Unmarshal(data, &list) != nil {
-		return
-	}
-	live := make(map[string][]byte, len(list.Items))
-	for _, item := range list.Items {
+	live, size := map[string][]byte{}, 0
+	_, err = object.Split(stream, nil, func(item []byte) error {
 		head, err := object.Scan(item)
 		if err != nil {
-			return
+			return err
 		}
-		live[head.Name] = object.Inject(nil, item, head, s.t.GroupVersion(), s.t.Kind)
+		if size += len(item); size > maxSiblings {
+			return errTooMany
+		}
+		live[strings.Clone(head.Name)] = object.Inject(nil, item, head, s.t.GroupVersion(), s.t.Kind)
+		return nil
+	})
+	if err != nil {
+		return
 	}
 	s.live = live
 }

@@ -61,7 +61,11 @@ func entriesOf(t *testing.T, data []byte, unmatched string) []plan.Entry {
 		}
 		group, version := path.Split(o.APIVersion)
 		ref := object.Ref{Group: strings.TrimSuffix(group, "/"), Resource: plural(o.Kind), Namespace: o.Metadata.Namespace, Name: o.Metadata.Name}
-		traits, err := rule.Inspect(ref, body)
+		head, err := object.Scan(body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		traits, err := rule.Inspect(ref, head, body)
 		if err != nil {
 			t.Fatal(err)
 		}

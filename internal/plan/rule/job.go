@@ -10,7 +10,7 @@ import (
 	"hozon.dev/hozon/internal/object"
 )
 
-func inspectJob(_ object.Ref, _ meta, body []byte, t *Traits) error {
+func inspectJob(_ object.Ref, _ object.Head, body []byte, t *Traits) error {
 	var job struct {
 		Status struct {
 			CompletionTime *string `json:"completionTime"`

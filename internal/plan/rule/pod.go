@@ -13,7 +13,7 @@ import (
 	"hozon.dev/hozon/internal/object"
 )
 
-func inspectPod(ref object.Ref, m meta, body []byte, t *Traits) error {
+func inspectPod(ref object.Ref, head object.Head, body []byte, t *Traits) error {
 	var pod struct {
 		Spec struct {
 			PriorityClassName string `json:"priorityClassName"`
@@ -30,7 +30,7 @@ func inspectPod(ref object.Ref, m meta, body []byte, t *Traits) error {
 	if err := json.Unmarshal(body, &pod); err != nil {
 		return err
 	}
-	if _, ok := m.Annotations["kubernetes.io/config.mirror"]; ok {
+	if _, ok := head.Annotation("kubernetes.io/config.mirror"); ok {
 		t.Skip = "mirror pod: its kubelet makes it from a file"
 	}
 	if phase := pod.Status.Phase; phase == "Succeeded" || phase == "Failed" {

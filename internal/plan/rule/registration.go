@@ -12,7 +12,7 @@ import (
 
 const automanaged = "kube-aggregator.kubernetes.io/automanaged"
 
-func inspectDefinition(_ object.Ref, _ meta, body []byte, t *Traits) error {
+func inspectDefinition(_ object.Ref, _ object.Head, body []byte, t *Traits) error {
 	var crd struct {
 		Spec struct {
 			Group string `json:"group"`
@@ -28,8 +28,8 @@ func inspectDefinition(_ object.Ref, _ meta, body []byte, t *Traits) error {
 	return nil
 }
 
-func inspectAPIService(_ object.Ref, m meta, _ []byte, t *Traits) error {
-	if _, ok := m.Labels[automanaged]; ok {
+func inspectAPIService(_ object.Ref, head object.Head, _ []byte, t *Traits) error {
+	if _, ok := head.Label(automanaged); ok {
 		t.Skip = "the API server makes it by itself"
 	}
 	return nil

@@ -24,9 +24,9 @@ func generatedToken(name, account string) bool {
 	return ok && len(suffix) == 5 && strings.Trim(suffix, randomAlphabet) == ""
 }
 
-func inspectSecret(ref object.Ref, m meta, body []byte, t *Traits) error {
-	account := m.Annotations[accountName]
-	if account == "" || !generatedToken(ref.Name, account) {
+func inspectSecret(ref object.Ref, head object.Head, body []byte, t *Traits) error {
+	account, ok := head.Annotation(accountName)
+	if !ok || !generatedToken(ref.Name, account) {
 		return nil
 	}
 	var s struct {

@@ -83,8 +83,11 @@ func (c chosen) keeps(p servicePort) bool {
 	return p.NodePort != 0 && (c.byValue[p.NodePort] || c.byKey[portKey(p.Port, p.Protocol)])
 }
 
-func inspectService(_ object.Ref, m meta, body []byte, t *Traits) error {
+func inspectService(_ object.Ref, head object.Head, body []byte, t *Traits) error {
 	var s struct {
+		Metadata struct {
+			ManagedFields []managed `json:"managedFields"`
+		} `json:"metadata"`
 		Spec serviceSpec `json:"spec"`
 	}
 	if err := json.Unmarshal(body, &s); err != nil {
@@ -93,7 +96,8 @@ func inspectService(_ object.Ref, m meta, body []byte, t *Traits) error {
 	if s.Spec.Type != "NodePort" && s.Spec.Type != "LoadBalancer" {
 		return nil
 	}
-	c := choices(m.Annotations[lastApplied], m.ManagedFields)
+	applied, _ := head.Annotation(lastApplied)
+	c := choices(applied, s.Metadata.ManagedFields)
 	more := &More{FixedPorts: c.health && s.Spec.HealthCheckNodePort != 0}
 	for _, p := range s.Spec.Ports {
 		more.FixedPorts = more.FixedPorts || c.keeps(p)

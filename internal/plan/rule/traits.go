@@ -3,8 +3,8 @@
 package rule
 
 import (
-	"encoding/json"
 	"fmt"
+	"strings"
 
 	"hozon.dev/hozon/internal/object"
 )
@@ -49,25 +49,8 @@ type Volume struct {
 	ClaimName      string
 }
 
-// meta is the part of an object's metadata that traits come from.
-type meta struct {
-	UID             string            `json:"uid"`
-	Name            string            `json:"name"`
-	Labels          map[string]string `json:"labels"`
-	Annotations     map[string]string `json:"annotations"`
-	Deleted         string            `json:"deletionTimestamp"`
-	ManagedFields   []managed         `json:"managedFields"`
-	OwnerReferences []struct {
-		APIVersion string `json:"apiVersion"`
-		Kind       string `json:"kind"`
-		Name       string `json:"name"`
-		UID        string `json:"uid"`
-		Controller *bool  `json:"controller"`
-	} `json:"ownerReferences"`
-}
-
 // inspectors look into the bodies of the kinds that have traits of their own.
-var inspectors = map[string]func(ref object.Ref, m meta, body []byte, t *Traits) error{
+var inspectors = map[string]func(ref object.Ref, head object.Head, body []byte, t *Traits) error{
 	"pods":                   inspectPod,
 	"jobs.batch":             inspectJob,
 	"services":               inspectService,
@@ -84,27 +67,22 @@ var inspectors = map[string]func(ref object.Ref, m meta, body []byte, t *Traits)
 // Looks reports whether traits of this kind depend on more than the metadata that every object has.
 func Looks(groupResource string) bool { return inspectors[groupResource] != nil }
 
-// Inspect reads the traits of a saved object.
-func Inspect(ref object.Ref, body []byte) (Traits, error) {
-	var o struct {
-		Metadata meta `json:"metadata"`
+// Inspect reads the traits of a saved object; head is what object.Scan said of body. What it returns does not hold on to either.
+func Inspect(ref object.Ref, head object.Head, body []byte) (Traits, error) {
+	t := Traits{UID: strings.Clone(head.UID)}
+	owners, err := head.Owners()
+	if err != nil {
+		return Traits{}, fmt.Errorf("read %s: %w", ref, err)
 	}
-	if err := json.Unmarshal(body, &o); err != nil {
-		return Traits{}, fmt.Errorf("read metadata of %s: %w", ref, err)
-	}
-	t := Traits{UID: o.Metadata.UID}
-	for _, r := range o.Metadata.OwnerReferences {
-		t.Owners = append(t.Owners, Owner{
-			Group: groupOf(r.APIVersion), Kind: r.Kind, Name: r.Name, UID: r.UID,
-			Controller: r.Controller != nil && *r.Controller,
-		})
+	for _, o := range owners {
+		t.Owners = append(t.Owners, Owner{Group: groupOf(o.APIVersion), Kind: o.Kind, Name: o.Name, UID: o.UID, Controller: o.Controller})
 	}
 	if look := inspectors[ref.GroupResource()]; look != nil {
-		if err := look(ref, o.Metadata, body, &t); err != nil {
+		if err := look(ref, head, body, &t); err != nil {
 			return Traits{}, fmt.Errorf("read %s: %w", ref, err)
 		}
 	}
-	if o.Metadata.Deleted != "" {
+	if head.Terminating {
 		t.Skip = "it was being deleted when it was saved"
 	}
 	return t, nil

@@ -10,7 +10,7 @@ import (
 	"hozon.dev/hozon/internal/object"
 )
 
-func inspectVolume(_ object.Ref, _ meta, body []byte, t *Traits) error {
+func inspectVolume(_ object.Ref, _ object.Head, body []byte, t *Traits) error {
 	var pv struct {
 		Spec struct {
 			ReclaimPolicy string `json:"persistentVolumeReclaimPolicy"`
@@ -31,7 +31,7 @@ func inspectVolume(_ object.Ref, _ meta, body []byte, t *Traits) error {
 	return nil
 }
 
-func inspectClaim(_ object.Ref, _ meta, body []byte, t *Traits) error {
+func inspectClaim(_ object.Ref, _ object.Head, body []byte, t *Traits) error {
 	var pvc struct {
 		Spec struct {
 			VolumeName string `json:"volumeName"`

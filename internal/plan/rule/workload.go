@@ -10,7 +10,7 @@ import (
 )
 
 // inspectWorkload notes the pod template, by which one sees whether saved pods still belong to a live controller.
-func inspectWorkload(_ object.Ref, _ meta, body []byte, t *Traits) error {
+func inspectWorkload(_ object.Ref, _ object.Head, body []byte, t *Traits) error {
 	hash, err := TemplateHash(body)
 	if err == nil && hash != 0 {
 		t.More = &More{Template: hash}

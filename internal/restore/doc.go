@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package restore is the engine that brings a backup back: it reads the archive once to know what is in it, has a plan made
+// (package plan), and feeds the plan's stages, level by level, to package apply.
+//
+// Its nouns: an Engine has a target and a store; a Run of it carries out one Restore and returns its Result; an Observer is told
+// how far it is.
+//
+// Invariants:
+//   - nothing is created before the whole archive was read and found sound; what is wrong with a single item is an entry of the report;
+//   - memory is bounded: what is known of the items, about 120 bytes and the name for each, and the bodies of the objects under
+//     way; all bodies, if they are few;
+//   - the records of a restore (doc/format.md, section 7) are written last; a run that was cancelled leaves none.
+//
+// The package knows neither flags nor terminals, and leaves volume data to others.
+package restore

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package restore
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"hozon.dev/hozon/internal/archive"
+	"hozon.dev/hozon/internal/fail"
+	"hozon.dev/hozon/internal/filter"
+	"hozon.dev/hozon/internal/object"
+	"hozon.dev/hozon/internal/plan"
+	"hozon.dev/hozon/internal/plan/rule"
+	"hozon.dev/hozon/internal/report"
+	"hozon.dev/hozon/internal/store"
+)
+
+// findings are items that cannot be restored as they are. Whether they are asked for is known when all types are.
+type findings []finding
+
+type finding struct {
+	ref object.Ref
+	err error
+}
+
+// walk reads the archive from beginning to end and hands each object to fn: once in its preferred version, and once in every other
+// version that was saved.
+func (r *run) walk(ctx context.Context, fn func(e archive.Entry) error) error {
+	name := r.backup.Name
+	file, err := r.Store.Open(ctx, store.Backup, name, store.Archive, 0, -1)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	_, err = archive.Read(file, archive.ReadOptions{}, func(e archive.Entry) error {
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+		if e.Preferred && !e.Unversioned {
+			return nil // the second copy of the preferred version
+		}
+		return fn(e)
+	})
+	if err != nil {
+		return fmt.Errorf("backup %s: %w", name, err)
+	}
+	return nil
+}
+
+// scan is the first pass: it finds out what the backup holds, and that the archive is sound.
+func (r *run) scan(ctx context.Context) error {
+	r.stage("reading", 0)
+	// The types are needed for lists of resources only, which are looked at when the types of the backup are known too.
+	selector, err := filter.ForRestore(r.restore.Spec, r.types)
+	if err != nil {
+		return err
+	}
+	r.bodies = map[int][]byte{}
+	kept, words := 0, interner{}
+	err = r.walk(ctx, func(e archive.Entry) error {
+		if e.Ref.Namespace != "" && !selector.Namespace(e.Ref.Namespace) {
+			return nil
+		}
+		entry, err := inspect(e, words, selector)
+		if err != nil {
+			r.found = append(r.found, finding{words.ref(e.Ref), err})
+			return nil
+		}
+		if kept += len(e.Body); kept > maxKept {
+			r.bodies = nil
+		}
+		if r.bodies != nil {
+			r.bodies[len(r.entries)] = append([]byte(nil), e.Body...)
+		}
+		r.entries = append(r.entries, entry)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if r.filter, err = filter.ForRestore(r.restore.Spec, r.allTypes()); err != nil {
+		return err
+	}
+	for _, f := range r.found {
+		if r.filter.Resource(f.ref.Group, f.ref.Resource) {
+			r.item(report.Item{Ref: f.ref, Action: report.Failed, Reason: f.err.Error()})
+		}
+	}
+	return nil
+}
+
+// inspect turns an item into an entry. The error is what is wrong with the item.
+func inspect(e archive.Entry, words interner, selector *filter.Filter) (plan.Entry, error) {
+	if e.Err != nil {
+		return plan.Entry{}, e.Err
+	}
+	traits, err := rule.Inspect(e.Ref, e.Head, e.Body)
+	if err != nil {
+		return plan.Entry{}, fail.As(fail.Corrupt, err)
+	}
+	for i := range traits.Owners {
+		o := &traits.Owners[i]
+		o.Group, o.Kind = words.word(o.Group), words.word(o.Kind)
+	}
+	head := e.Head
+	head.Terminating = false // a reason to skip, not a matter of labels
+	_, reason := selector.Object(e.Ref, head)
+	return plan.Entry{
+		Ref: words.ref(e.Ref), Version: words.word(e.Version), Kind: words.word(e.Head.Kind),
+		Preferred: e.Preferred, Matched: reason != filter.ReasonSelector, Traits: traits,
+	}, nil
+}
+
+// allTypes are the types of the target and, where it lacks them, those of the backup.
+func (r *run) allTypes() []object.Type {
+	have := map[string]bool{}
+	for _, t := range r.types {
+		have[t.GroupResource()] = true
+	}
+	types := r.types[:len(r.types):len(r.types)]
+	for i := range r.entries {
+		e := &r.entries[i]
+		if gr := e.Ref.GroupResource(); !have[gr] {
+			have[gr] = true
+			types = append(types, object.Type{
+				Group: e.Ref.Group, Version: e.Version, Resource: e.Ref.Resource, Kind: e.Kind,
+				Singular: strings.ToLower(e.Kind), Namespaced: e.Ref.Namespace != "", Preferred: true,
+			})
+		}
+	}
+	return types
+}
+
+// interner keeps one copy of each of the few words that most items share.
+type interner map[string]string
+
+func (i interner) word(s string) string {
+	if kept, ok := i[s]; ok {
+		return kept
+	}
+	s = strings.Clone(s)
+	i[s] = s
+	return s
+}
+
+func (i interner) ref(r object.Ref) object.Ref {
+	return object.Ref{
+		Group: i.word(r.Group), Resource: i.word(r.Resource), Namespace: i.word(r.Namespace), Name: strings.Clone(r.Name),
+	}
+}

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package restore
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	velerov1 "hozon.dev/hozon/api/velero/v1"
+	"hozon.dev/hozon/internal/apply"
+	"hozon.dev/hozon/internal/archive"
+	"hozon.dev/hozon/internal/cluster"
+	"hozon.dev/hozon/internal/filter"
+	"hozon.dev/hozon/internal/object"
+	"hozon.dev/hozon/internal/plan"
+	"hozon.dev/hozon/internal/plan/rule"
+	"hozon.dev/hozon/internal/report"
+)
+
+// work does the restore: reads, plans, applies.
+func (r *run) work(ctx context.Context) error {
+	types, problems, err := r.Target.Types(ctx, true)
+	if err != nil {
+		return err
+	}
+	r.types = types
+	for _, p := range problems {
+		r.report.Warn("", "%s", p.Err)
+	}
+	if err := r.scan(ctx); err != nil {
+		return err
+	}
+	facts := plan.Facts{Types: types}
+	if facts.Templates, err = r.templates(ctx); err != nil {
+		return err
+	}
+	r.plan, err = plan.Build(r.entries, plan.Request{Spec: r.restore.Spec, Filter: r.filter}, facts)
+	if err != nil {
+		return err
+	}
+	r.skips()
+	return r.apply(ctx)
+}
+
+// skips reports what the plan leaves out.
+func (r *run) skips() {
+	for _, s := range r.plan.Skips {
+		e := &r.entries[s.Item]
+		r.item(report.Item{Ref: s.Target, Kind: e.Kind, Version: e.Version, Action: report.Skipped, Reason: s.Reason})
+	}
+	for _, u := range r.plan.Unserved {
+		text := fmt.Sprintf("%d objects of %s in version %s were left out: the target does not serve that kind", u.Objects, u.GroupResource, u.Version)
+		if u.Other != "" {
+			text += fmt.Sprintf(" in this version, only in %s", u.Other)
+		}
+		r.report.Warn("", "%s", text)
+	}
+}
+
+func (r *run) apply(ctx context.Context) error {
+	status, err := r.statusFilter()
+	if err != nil {
+		return err
+	}
+	a := apply.New(apply.Options{
+		Target: r.Target,
+		Env: rule.Env{
+			Backup: r.backup.Name, Restore: r.restore.Name, Namespaces: r.restore.Spec.NamespaceMapping,
+			PreserveNodePorts: r.restore.Spec.PreserveNodePorts != nil && *r.restore.Spec.PreserveNodePorts,
+		},
+		Policy: r.restore.Spec.ExistingResourcePolicy, Status: status, DryRun: r.o.DryRun, Types: r.types,
+		Terminating: r.o.Terminating, Concurrency: r.o.Concurrency, Now: r.Now, Outcome: r.item,
+		Warn: func(text string) { r.report.Warn("", "%s", text) },
+	})
+	steps := map[int]plan.Step{}
+	for i := range r.plan.Stages {
+		s := &r.plan.Stages[i]
+		r.stage(s.Title(), len(s.Steps))
+		if err := a.Stage(ctx, s.Level, r.feed(ctx, s.Steps)); err != nil {
+			return err
+		}
+		for _, step := range s.Steps {
+			steps[step.Item] = step
+		}
+	}
+	for again := a.Deferred(); len(again) > 0; again = a.Deferred() {
+		slices.Sort(again)
+		var list []plan.Step
+		for _, i := range again {
+			list = append(list, steps[i])
+		}
+		r.stage("again", len(list))
+		if err := a.Again(ctx, r.feed(ctx, list)); err != nil {
+			return err
+		}
+	}
+	for _, w := range a.Finish(ctx) {
+		r.report.Warn(w.Ref.Namespace, "%s", w.Text)
+	}
+	return context.Cause(ctx)
+}
+
+// feed hands the saved objects of steps to do: from memory, or by a pass over the archive.
+func (r *run) feed(ctx context.Context, steps []plan.Step) func(do func(apply.Job) error) error {
+	return func(do func(apply.Job) error) error {
+		wanted := map[object.Ref]plan.Step{}
+		for _, s := range steps {
+			var err error
+			switch {
+			case s.Item < 0:
+				err = do(apply.Job{Step: s})
+			case r.bodies != nil:
+				err = do(apply.Job{Step: s, Entry: &r.entries[s.Item], Body: r.bodies[s.Item]})
+			default:
+				wanted[r.entries[s.Item].Ref] = s
+			}
+			if err != nil {
+				return err
+			}
+		}
+		if len(wanted) == 0 {
+			return nil
+		}
+		return r.walk(ctx, func(e archive.Entry) error {
+			s, ok := wanted[e.Ref]
+			if !ok || e.Err != nil || r.entries[s.Item].Version != e.Version {
+				return nil
+			}
+			return do(apply.Job{Step: s, Entry: &r.entries[s.Item], Body: e.Body})
+		})
+	}
+}
+
+// item takes note of what came of an object.
+func (r *run) item(i report.Item) {
+	r.report.Add(i)
+	r.log.item(i)
+	if r.Observe != nil {
+		r.Observe.Item(i)
+	}
+}
+
+// statusFilter is spec.restoreStatus as a question; nil: no status is restored.
+func (r *run) statusFilter() (func(group, resource string) bool, error) {
+	spec := r.restore.Spec.RestoreStatus
+	if spec == nil || len(spec.IncludedResources) == 0 {
+		return nil, nil
+	}
+	f, err := filter.ForRestore(velerov1.RestoreSpec{
+		BackupName: r.backup.Name, IncludedResources: spec.IncludedResources, ExcludedResources: spec.ExcludedResources,
+	}, r.allTypes())
+	if err != nil {
+		return nil, fmt.Errorf("restoreStatus: %w", err)
+	}
+	return f.Resource, nil
+}
+
+var workloads = []object.Type{
+	{Group: "apps", Version: "v1", Resource: "deployments", Kind: "Deployment", Namespaced: true},
+	{Group: "apps", Version: "v1", Resource: "statefulsets", Kind: "StatefulSet", Namespaced: true},
+	{Group: "apps", Version: "v1", Resource: "daemonsets", Kind: "DaemonSet", Namespaced: true},
+}
+
+// templates are the pod templates of the workloads that exist in the target under names of the backup. An empty target costs one call.
+func (r *run) templates(ctx context.Context) (map[object.Ref]uint64, error) {
+	wanted := map[string]map[object.Ref]bool{}
+	spaces := map[string]bool{}
+	for i := range r.entries {
+		e := &r.entries[i]
+		if e.Traits.More == nil || e.Traits.More.Template == 0 {
+			continue
+		}
+		ref := e.Ref
+		if to, ok := r.restore.Spec.NamespaceMapping[ref.Namespace]; ok {
+			ref.Namespace = to
+		}
+		if wanted[ref.Resource] == nil {
+			wanted[ref.Resource] = map[object.Ref]bool{}
+		}
+		wanted[ref.Resource][ref] = true
+		spaces[ref.Namespace] = true
+	}
+	if len(wanted) == 0 || plan.Updates(r.restore.Spec) {
+		return nil, nil
+	}
+	exists := false
+	namespaces := object.Type{Version: "v1", Resource: "namespaces", Kind: "Namespace"}
+	err := r.list(ctx, namespaces, func(head object.Head, _ []byte) error {
+		exists = exists || spaces[head.Name]
+		return nil
+	})
+	if err != nil || !exists {
+		return nil, err
+	}
+	found := map[object.Ref]uint64{}
+	for _, t := range workloads {
+		if len(wanted[t.Resource]) == 0 {
+			continue
+		}
+		err := r.list(ctx, t, func(head object.Head, body []byte) error {
+			if ref := head.Ref(t); wanted[t.Resource][ref] {
+				hash, err := rule.TemplateHash(body)
+				if err != nil {
+					return err
+				}
+				found[words(ref)] = hash
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
+}
+
+func words(r object.Ref) object.Ref { return interner{}.ref(r) }
+
+// list calls fn with every object of a type in the target, page by page.
+func (r *run) list(ctx context.Context, t object.Type, fn func(head object.Head, body []byte) error) error {
+	o := cluster.ListOptions{Limit: 500}
+	for {
+		page, err := r.Target.List(ctx, t, o)
+		if err != nil {
+			return err
+		}
+		head, err := object.Split(page, nil, func(item []byte) error {
+			head, err := object.Scan(item)
+			if err != nil {
+				return err
+			}
+			return fn(head, item)
+		})
+		page.Close()
+		if err != nil {
+			return fmt.Errorf("list %s: %w", t.GroupResource(), err)
+		}
+		if o.Continue = head.Continue; o.Continue == "" {
+			return nil
+		}
+	}
+}
