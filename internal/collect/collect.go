@@ -115,7 +115,7 @@ func Run(ctx context.Context, source Source, req Request, sink Sink) (Result, er
 	if req.Parallel <= 0 {
 		req.Parallel = 3
 	}
-	r := &run{source: source, req: req, sink: sink}
+	r := &run{source: source, req: req, sink: sink, buffers: buffers()}
 	r.result.Counts = map[schema.GroupVersionResource]int{}
 	tasks, err := r.plan(ctx)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -144,24 +145,34 @@ func TestOneRevision(t *testing.T) {
 	})
 }
 
-// Lists come in several pages, of built-in kinds and custom resources, in bounded memory: 12 items of 1 MB make
-// pages of their own.
+// Lists come in several pages, of built-in kinds and custom resources, and memory does not grow with them. The
+// objects are as large as they get, to make pages of a hundred of them, and writing 90 MB takes its time.
 func TestPages(t *testing.T) {
 	c := open(t, clustertest.Shared(t))
 	ns := clustertest.Shared(t).Namespace(t)
 	define(t, c, "page.example.com", "bigs", "Big", "Namespaced", "v1")
-	pad := strings.Repeat("p", 900_000)
+	pad := strings.Repeat("p", 1_000_000)
 	for i := range 60 {
-		create(t, c, "v1/configmaps", ns, fmt.Sprintf(`{"metadata":{"name":"c%02d"},"data":{"pad":%q}}`, i, pad[:300_000]))
-	}
-	for i := range 60 {
-		create(t, c, "page.example.com/v1/bigs", ns, fmt.Sprintf(`{"apiVersion":"page.example.com/v1","kind":"Big","metadata":{"name":"b%02d"},"pad":%q}`, i, pad[:300_000]))
+		create(t, c, "v1/configmaps", ns, fmt.Sprintf(`{"metadata":{"name":"c%02d"},"data":{"pad":%q}}`, i, pad))
+		create(t, c, "page.example.com/v1/bigs", ns, fmt.Sprintf(`{"apiVersion":"page.example.com/v1","kind":"Big","metadata":{"name":"b%02d"},"pad":%q}`, i, pad[:500_000]))
 	}
 	types := typesOf(t, c)
 	pages := &recorder{Source: c}
-	m, result := run(t, pages, collect.Request{Exact: true, Types: []object.Type{typeNamed(t, types, "configmaps"), typeNamed(t, types, "bigs.page.example.com")}})
-	if len(result.Problems) > 0 || len(m.in(ns)) < 120 {
-		t.Errorf("%d items, problems %v", len(m.in(ns)), result.Problems)
+	req := collect.Request{Exact: true, Types: []object.Type{typeNamed(t, types, "configmaps"), typeNamed(t, types, "bigs.page.example.com")}}
+	heap := &heapSink{before: heapInUse()}
+	result, err := collect.Run(t.Context(), pages, req, heap)
+	if err != nil || len(result.Problems) > 0 {
+		t.Fatal(err, result.Problems)
+	}
+	bigs := result.Counts[schema.GroupVersionResource{Group: "page.example.com", Version: "v1", Resource: "bigs"}]
+	maps := result.Counts[schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}]
+	if bigs != 60 || maps < 60 || result.Items != bigs+maps {
+		t.Errorf("%d bigs, %d configmaps, %d items", bigs, maps, result.Items)
+	}
+	grown := int64(heap.most - heap.before)
+	t.Logf("the heap grew by %d MiB", grown>>20)
+	if grown > 32<<20 {
+		t.Errorf("the heap grew by %d bytes for %d bytes of items", grown, result.Bytes)
 	}
 	for _, resource := range []string{"configmaps", "bigs"} {
 		var exact, continued int
@@ -177,6 +188,31 @@ func TestPages(t *testing.T) {
 			t.Errorf("%s: %d first pages, %d further ones", resource, exact, continued)
 		}
 	}
+}
+
+// heapSink looks at the heap with every large item.
+type heapSink struct {
+	mu           sync.Mutex
+	before, most uint64
+}
+
+func (h *heapSink) Lane() collect.Lane { return h }
+func (h *heapSink) Close() error       { return nil }
+
+func (h *heapSink) Add(it collect.Item) error {
+	if len(it.Body) < 100_000 {
+		return nil
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.most = max(h.most, heapInUse())
+	return nil
+}
+
+func heapInUse() uint64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapInuse
 }
 
 // recorder notes the lists that are asked for, and can spoil them.
@@ -280,10 +316,10 @@ func TestOutsideOfDomain(t *testing.T) {
 	}
 }
 
-// Compaction takes the revision away in the middle of a run; kinds on their own still work. It waits for the API
-// server to compact, which it does every few seconds here.
+// Compaction takes the revision away in the middle of a run; kinds on their own still work. The API server's cache
+// is without its history, which lives for 15 seconds longer.
 func TestExpired(t *testing.T) {
-	own := clustertest.Start(t, clustertest.Options{UnsafeNoFsync: true, APIServerFlags: []string{"--etcd-compaction-interval=2s"}})
+	own := clustertest.Start(t, clustertest.Options{UnsafeNoFsync: true, APIServerFlags: []string{"--etcd-compaction-interval=500ms", "--feature-gates=ListFromCacheSnapshot=false"}})
 	c := open(t, own)
 	ns := own.Namespace(t)
 	create(t, c, "v1/configmaps", ns, `{"metadata":{"name":"a"}}`)

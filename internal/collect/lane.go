@@ -31,30 +31,28 @@ type lane struct {
 
 // kind lists one kind. It returns only what ends the run.
 func (l *lane) kind(ctx context.Context, t task) error {
-	before := l.items
-	if t.namespaces == nil {
-		rv, err := l.pages(ctx, t, "")
-		if err := l.settle(ctx, t, err); err != nil {
-			return err
-		}
-		t = l.drifted(t, rv)
-		l.run.listed(t, rv, l.items-before)
-		return nil
+	before, whole, rv := l.items, true, ""
+	one, namespaces := t.namespaces != nil, t.namespaces
+	if !one {
+		namespaces = []string{""}
 	}
 	var denied []string
-	for _, namespace := range t.namespaces {
-		rv, err := l.pages(ctx, t, namespace)
-		if fail.Is(err, fail.Denied) {
+	for _, namespace := range namespaces {
+		got, err := l.pages(ctx, t, namespace)
+		if one && fail.Is(err, fail.Denied) {
 			denied = append(denied, namespace)
 			continue
 		}
-		if err := l.settle(ctx, t, err); err != nil {
+		whole = whole && err == nil
+		if err := l.settle(ctx, t, namespace, err); err != nil {
 			return err
 		}
-		t = l.drifted(t, rv)
+		if t = l.drifted(t, got); !one {
+			rv = got
+		}
 	}
 	l.deny(t.t, denied)
-	l.run.listed(t, "", l.items-before)
+	l.run.listed(t, rv, l.items-before, whole)
 	return nil
 }
 
@@ -79,7 +77,7 @@ func (l *lane) deny(t object.Type, names []string) {
 }
 
 // settle decides whether an error of one kind is a problem or the end of the run.
-func (l *lane) settle(ctx context.Context, t task, err error) error {
+func (l *lane) settle(ctx context.Context, t task, namespace string, err error) error {
 	var sink *sinkError
 	switch {
 	case err == nil:
@@ -98,7 +96,7 @@ func (l *lane) settle(ctx context.Context, t task, err error) error {
 			return gone
 		}
 	}
-	l.run.problem("", err)
+	l.run.problem(namespace, err)
 	return nil
 }
 

@@ -19,7 +19,7 @@ type task struct {
 	own        string   // the reason for a revision of its own
 	namespaces []string // list these one by one; nil: all at once
 	limit      int      // items in the first page
-	bytes      int64    // to expect, if all items are like the first
+	weight     int64    // how long it may take, compared with others
 }
 
 // plan finds the revision and how each kind is to be read.
@@ -68,14 +68,14 @@ func (r *run) tasks(waves [][]object.Type, probes []probed, from, to string) ([]
 			}
 		}
 		// The longest work first, so that no lane is left alone with it at the end.
-		slices.SortStableFunc(out[i], func(a, b task) int { return cmp.Compare(b.bytes, a.bytes) })
+		slices.SortStableFunc(out[i], func(a, b task) int { return cmp.Compare(b.weight, a.weight) })
 	}
 	return out, nil
 }
 
 // task says how to read a kind; not at all if its probe was a list of nothing at the revision of the run.
 func (r *run) task(p probed, from, to string) (task, bool, error) {
-	t := task{t: p.t, yes: r.yes(p.t), namespaces: r.scopes(p), limit: firstLimit(p.first), bytes: p.size * int64(p.first)}
+	t := task{t: p.t, yes: r.yes(p.t), namespaces: r.scopes(p), limit: firstLimit(p.first), weight: p.weight()}
 	if !r.req.Exact {
 		t.own = "each kind was read at a revision of its own"
 		return t, true, nil
@@ -88,6 +88,12 @@ func (r *run) task(p probed, from, to string) (task, bool, error) {
 		return t, false, fmt.Errorf("%w: %s: %s; exclude the kind or do not require consistency", ErrInconsistent, p.t.GroupResource(), t.own)
 	}
 	return t, true, nil
+}
+
+// weight is made of the number of items more than of the first one's size, which may be no measure of the others.
+func (p probed) weight() int64 {
+	const usual = 4 << 10 // bytes
+	return p.size * int64(usual+p.first)
 }
 
 // Pages are made to have about pageBytes, which keeps the API server's memory and the time for a page bounded.

@@ -19,6 +19,17 @@ import (
 // the kind's cache has caught up, and costs next to nothing there.
 const probeParallel = 64
 
+// probeBuffers is how many answers are read at once. They are small, and buffers are not.
+const probeBuffers = 4
+
+func buffers() chan *object.Buffer {
+	c := make(chan *object.Buffer, probeBuffers)
+	for range probeBuffers {
+		c <- new(object.Buffer)
+	}
+	return c
+}
+
 var namespaces = object.Type{Version: "v1", Resource: "namespaces", Kind: "Namespace"}
 
 // probed is what a list of one item says about a kind.
@@ -41,8 +52,9 @@ func (r *run) probe(ctx context.Context, t object.Type, namespace string) (probe
 		return p, err
 	}
 	defer body.Close()
-	var buf object.Buffer
-	head, err := object.Split(body, &buf, func(item []byte) error {
+	buf := <-r.buffers
+	defer func() { r.buffers <- buf }()
+	head, err := object.Split(body, buf, func(item []byte) error {
 		p.size++
 		p.first = max(p.first, len(item))
 		return nil

@@ -19,11 +19,12 @@ import (
 
 // run is the state of one Run.
 type run struct {
-	source Source
-	req    Request
-	sink   Sink
-	anchor anchor
-	needs  *needs // nil: everything is taken for its own sake
+	source  Source
+	req     Request
+	sink    Sink
+	anchor  anchor
+	needs   *needs              // nil: everything is taken for its own sake
+	buffers chan *object.Buffer // of probes
 
 	mu     sync.Mutex // guards result while lanes work
 	result Result
@@ -142,14 +143,14 @@ func (r *run) note(namespace, text string) {
 	r.result.Problems = append(r.result.Problems, report.Note{Namespace: namespace, Cluster: namespace == "", Text: text})
 }
 
-// listed records the end of one kind.
-func (r *run) listed(t task, rv string, items int) {
+// listed records the end of one kind, of which whole says whether all could be read.
+func (r *run) listed(t task, rv string, items int, whole bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if items > 0 {
 		r.result.Counts[gvr(t.t)] += items
 	}
-	if t.own != "" {
+	if t.own != "" && (whole || items > 0) {
 		r.result.Own = append(r.result.Own, OwnRevision{Type: t.t, ResourceVersion: rv, Reason: t.own})
 	}
 }
