@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package backup is the engine that carries out one Backup: cluster to collect to archive to store, as one stream.
+//
+//	claim the name in the store
+//	repeat up to three times, until every kind was listed:
+//	    collect → lanes of the archive → upload        (all kinds at one resourceVersion)
+//	    index, side files
+//	manifest, then the commit record
+//
+// Its nouns: a Request is the Backup as asked for; a Result is the Backup as it went, with its report.
+//
+// Invariants: nothing is listed before the commit; an object or a kind that cannot be read is an entry of the report and not the end of the
+// run; memory does not grow with the cluster, but for about 120 bytes an object.
+//
+// It saves objects only. Bytes in volumes are named in the report as not saved.
+package backup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	velerov1 "hozon.dev/hozon/api/velero/v1"
+	"hozon.dev/hozon/internal/cluster"
+	"hozon.dev/hozon/internal/collect"
+	"hozon.dev/hozon/internal/fail"
+	"hozon.dev/hozon/internal/report"
+	"hozon.dev/hozon/internal/store"
+)
+
+// Velero's defaults for what a Backup leaves open.
+const (
+	defaultTTL         = 720 * time.Hour
+	defaultCSITimeout  = 10 * time.Minute
+	defaultItemTimeout = 4 * time.Hour
+	defaultLocation    = "default"
+	defaultGroupLabel  = "velero.io/volume-group"
+)
+
+// Consistency says what happens when not every kind can be had at one resourceVersion.
+type Consistency string
+
+const (
+	Prefer  Consistency = "prefer"  // fall back to a revision for each kind, with a warning
+	Require Consistency = "require" // fail
+)
+
+// Options of one run.
+type Options struct {
+	Consistency Consistency // "": Prefer
+	Run         string      // id of this run, unique
+}
+
+// Observer hears how a run gets on, from several goroutines.
+type Observer interface {
+	Step(name string)
+	// Items: done of expected; expected is 0 while it is not known.
+	Items(done, expected int)
+}
+
+// Engine runs backups. Its fields are set before the first Run and not changed.
+type Engine struct {
+	Cluster *cluster.Client
+	Store   *store.Store
+	Now     func() time.Time
+	Tool    string // "hozon v1.2.3", for the manifest
+	Observe Observer
+}
+
+// Result is a backup that exists: the Backup with its status, its manifest, and what is to be said about it.
+type Result struct {
+	Backup   *velerov1.Backup
+	Manifest *store.Manifest
+	Report   report.Report
+}
+
+// Run makes the backup that b asks for; b itself is not changed. An error means that no backup exists under that name because of this run.
+func (e *Engine) Run(ctx context.Context, b *velerov1.Backup, o Options) (Result, error) {
+	r := &run{Engine: e, options: o, backup: prepare(b, e.Now())}
+	r.log.now = e.Now
+	r.log.backup = b.Namespace + "/" + b.Name
+	e.Observe.Step("Reading what the cluster serves")
+	if err := r.look(ctx); err != nil {
+		return Result{}, err
+	}
+	work, draft, err := e.Store.Begin(ctx, store.Backup, b.Name, o.Run)
+	if err != nil {
+		return Result{}, err
+	}
+	r.draft = draft
+	if err := r.write(work); err != nil {
+		if cause := context.Cause(work); cause != nil && ctx.Err() == nil {
+			err = cause
+		}
+		return Result{}, errors.Join(err, draft.Abort(ctx))
+	}
+	return Result{Backup: r.backup, Manifest: r.manifest, Report: r.report}, nil
+}
+
+// prepare fills in what the server of Velero fills in, and starts the clock.
+func prepare(asked *velerov1.Backup, now time.Time) *velerov1.Backup {
+	b := *asked
+	b.TypeMeta = metav1.TypeMeta{APIVersion: velerov1.APIVersion, Kind: "Backup"}
+	s := &b.Spec
+	set(&s.TTL, defaultTTL)
+	set(&s.CSISnapshotTimeout, defaultCSITimeout)
+	set(&s.ItemOperationTimeout, defaultItemTimeout)
+	if s.StorageLocation == "" {
+		s.StorageLocation = defaultLocation
+	}
+	if s.VolumeGroupSnapshotLabelKey == "" {
+		s.VolumeGroupSnapshotLabelKey = defaultGroupLabel
+	}
+	if len(s.IncludedNamespaces) == 0 {
+		s.IncludedNamespaces = []string{"*"}
+	}
+	b.Labels = with(asked.Labels, velerov1.LabelStorageLocation, velerov1.LabelValue(s.StorageLocation))
+	start := metav1.NewTime(now.UTC().Truncate(time.Second))
+	if b.CreationTimestamp.IsZero() {
+		b.CreationTimestamp = start
+	}
+	expires := metav1.NewTime(start.Add(s.TTL.Duration))
+	b.Status = velerov1.BackupStatus{
+		Version: 1, FormatVersion: velerov1.FormatVersion, Phase: velerov1.BackupPhaseInProgress,
+		StartTimestamp: &start, Expiration: &expires, HookStatus: &velerov1.HookStatus{},
+	}
+	return &b
+}
+
+func set(d *metav1.Duration, value time.Duration) {
+	if d.Duration == 0 {
+		d.Duration = value
+	}
+}
+
+func with(m map[string]string, key, value string) map[string]string {
+	out := map[string]string{key: value}
+	for k, v := range m {
+		out[k] = v
+	}
+	out[key] = value
+	return out
+}
+
+// write does everything between the claim and the commit.
+func (r *run) write(ctx context.Context) error {
+	if err := r.collect(ctx); err != nil {
+		return err
+	}
+	r.Observe.Step("Committing")
+	r.judge()
+	if err := r.sideFiles(ctx); err != nil {
+		return err
+	}
+	return r.draft.CommitBackup(ctx, r.manifest, r.backup)
+}
+
+// attempts are the ways to list, best first: at one revision, at a newer one if the first is gone, then a revision for each kind.
+var attempts = []struct {
+	exact bool
+	note  string
+}{
+	{true, ""},
+	{true, "the revision was compacted away while it was read; starting again at a newer one"},
+	{false, "no revision could be held long enough; each kind is consistent in itself only"},
+}
+
+// collect lists everything into the archive. When the revision is gone, the upload is dropped and begun anew.
+func (r *run) collect(ctx context.Context) error {
+	for _, a := range attempts {
+		if a.note != "" {
+			r.log.warn(a.note)
+		}
+		if !a.exact && r.options.Consistency == Require {
+			return fail.Errorf(fail.Transient, "%w; --consistency=require does not allow a revision for each kind: try again when the cluster is quieter, or raise the API server's --etcd-compaction-interval", collect.ErrExpired)
+		}
+		err := r.attempt(ctx, a.exact)
+		if !errors.Is(err, collect.ErrExpired) {
+			if err == nil && !a.exact {
+				r.report.Warnings = append(r.report.Warnings, report.Note{Text: a.note})
+			}
+			return err
+		}
+	}
+	return collect.ErrExpired
+}
+
+// attempt streams one listing through the archive into the store, then stores the index.
+func (r *run) attempt(ctx context.Context, exact bool) error {
+	r.reset()
+	r.Observe.Step("Saving objects")
+	var sink *sink
+	_, err := r.draft.Put(ctx, store.Archive, func(w io.Writer) error {
+		sink = newSink(w, r.backup.Status.StartTimestamp.Time, r.Observe)
+		result, err := collect.Run(ctx, r.Cluster, r.request(exact), sink)
+		if err != nil {
+			sink.writer.Abort(err)
+			return err
+		}
+		r.collected = result
+		sink.summary, err = sink.writer.Close()
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	r.sink = sink
+	_, err = r.draft.Put(ctx, store.Index, func(w io.Writer) error {
+		var err error
+		sink.index, err = sink.writer.WriteIndex(w)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if sink.summary.Items == 0 {
+		return fail.Errorf(fail.Invalid, "the filters match no object of this cluster%s", texts(append(r.doubts, r.found...)))
+	}
+	r.record(exact)
+	return nil
+}
+
+func (r *run) sideFiles(ctx context.Context) error {
+	none := []struct{}{}
+	files := []struct {
+		file store.File
+		data any
+	}{
+		{store.Results, r.report.Results()},
+		{store.VolumeInfo, r.volumeInfos()},
+		{store.PodVolumeBackups, none},
+		{store.VolumeSnapshots, none},
+		{store.ItemOperations, none},
+	}
+	for _, f := range files {
+		if _, err := r.draft.PutJSON(ctx, f.file, f.data); err != nil {
+			return err
+		}
+	}
+	if _, err := r.draft.Put(ctx, store.ResourceList, r.sink.writeResourceList); err != nil {
+		return err
+	}
+	_, err := r.draft.Put(ctx, store.Logs, r.log.writeTo)
+	return err
+}
+
+// judge turns the report into counts and a phase.
+func (r *run) judge() {
+	st := &r.backup.Status
+	st.Errors, st.Warnings = r.report.Totals()
+	st.Phase = velerov1.BackupPhaseCompleted
+	if st.Errors > 0 {
+		st.Phase = velerov1.BackupPhasePartiallyFailed
+	}
+	items := r.sink.summary.Items
+	st.Progress = &velerov1.BackupProgress{TotalItems: items, ItemsBackedUp: items}
+	end := metav1.NewTime(r.Now().UTC().Truncate(time.Second))
+	st.CompletionTimestamp = &end
+	r.manifest.Completed = r.Now().UTC()
+	r.log.info(fmt.Sprintf("Backed up a total of %d items", items), "phase", st.Phase)
+}
