@@ -131,7 +131,7 @@ func (s *Store) Sweep(ctx context.Context) ([]string, error) {
 		if err != nil {
 			return swept, err
 		}
-		if !c.dead(s.now()) {
+		if !c.dead(s.Now()) {
 			continue
 		}
 		cleaned, err := s.bury(ctx, c)

@@ -49,7 +49,7 @@ func (s *Store) Begin(ctx context.Context, sort Sort, name, run string) (context
 	} else if exists {
 		return nil, nil, fail.Errorf(fail.Exists, "%s %q already exists in %s; choose another name or delete it first", sort, name, s)
 	}
-	claim := newClaim(sort, name, run, s.now())
+	claim := newClaim(sort, name, run, s.Now())
 	if err := s.take(ctx, claim); err != nil {
 		return nil, nil, fmt.Errorf("begin %s %s in %s: %w", sort, name, s, err)
 	}
@@ -78,7 +78,7 @@ func (s *Store) take(ctx context.Context, c Claim) error {
 		if err != nil {
 			return err
 		}
-		if !holder.dead(s.now()) {
+		if !holder.dead(s.Now()) {
 			return fail.As(fail.Busy, holder.busy())
 		}
 		if _, err := s.bury(ctx, holder); err != nil {
@@ -119,7 +119,7 @@ func (d *Draft) renew(ctx context.Context, lose context.CancelCauseFunc) {
 			return
 		}
 		fresh := d.claim
-		fresh.Expires = d.store.now().Add(claimTTL).UTC()
+		fresh.Expires = d.store.Now().Add(claimTTL).UTC()
 		// A passing fault is no loss: the next tick tries again, and the commit checks.
 		_ = d.store.putClaim(ctx, fresh, blob.PutOptions{})
 	}

@@ -28,7 +28,8 @@ var topLevel = []string{"backups", "restores", "restic", "metadata", "plugins", 
 // Store is a bucket that holds backups. Its methods may be called from several goroutines.
 type Store struct {
 	bucket blob.Bucket
-	now    func() time.Time
+	// Now is the clock that claims are dated and judged by; set before the first use.
+	Now func() time.Time
 }
 
 // Open checks that b is empty or a store, and returns it. It writes nothing. The text of the refusal is Velero's.
@@ -47,7 +48,7 @@ func Open(ctx context.Context, b blob.Bucket) (*Store, error) {
 		return nil, fail.Errorf(fail.Invalid, "open store %s: Backup store contains invalid top-level directories: %v%s; "+
 			"give a bucket or a prefix that holds nothing else", b, foreign[:min(3, len(foreign))], others(len(foreign)-3))
 	}
-	return &Store{bucket: b, now: time.Now}, nil
+	return &Store{bucket: b, Now: time.Now}, nil
 }
 
 func others(n int) string {
@@ -196,7 +197,7 @@ func (s *Store) Delete(ctx context.Context, sort Sort, name string) error {
 	if err := CheckName(sort, name); err != nil {
 		return err
 	}
-	if c, err := s.claim(ctx, sort, name); err == nil && !c.dead(s.now()) {
+	if c, err := s.claim(ctx, sort, name); err == nil && !c.dead(s.Now()) {
 		return fail.Errorf(fail.Busy, "delete %s %s: %w", sort, name, c.busy())
 	}
 	found, err := s.wipe(ctx, sort, name)
