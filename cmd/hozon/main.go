@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command hozon saves Kubernetes clusters. See `hozon --help`.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"hozon.dev/hozon/internal/cli"
+	"hozon.dev/hozon/internal/cli/env"
+)
+
+func main() { os.Exit(run()) }
+
+// run ends on the first signal by cancelling what is under way; a second one kills the process.
+func run() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+	name := strings.TrimSuffix(filepath.Base(os.Args[0]), ".exe")
+	return cli.Run(ctx, env.New(name, cli.Version()), os.Args[1:])
+}

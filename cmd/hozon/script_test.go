@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"hozon.dev/hozon/internal/cluster/clustertest"
+)
+
+// TestMain makes this test binary be hozon, and velero, when a script calls it so.
+func TestMain(m *testing.M) {
+	command := func() { os.Exit(run()) }
+	testscript.Main(m, map[string]func(){"hozon": command, "velero": command})
+}
+
+// commands are those that the scripts have beyond testscript's own.
+var commands = map[string]func(*testscript.TestScript, bool, []string){
+	// exits CODE COMMAND… wants the command to end with that exit code.
+	"exits": func(ts *testscript.TestScript, neg bool, args []string) {
+		want, err := strconv.Atoi(args[0])
+		if neg || err != nil || len(args) < 2 {
+			ts.Fatalf("usage: exits CODE COMMAND…")
+		}
+		got := 0
+		var exit *exec.ExitError
+		if err := ts.Exec(args[1], args[2:]...); errors.As(err, &exit) {
+			got = exit.ExitCode()
+		} else if err != nil {
+			ts.Fatalf("%v", err)
+		}
+		if got != want {
+			ts.Fatalf("exit code %d, want %d", got, want)
+		}
+	},
+}
+
+// TestScripts runs the whole program on the scripts that need no cluster.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{Dir: "testdata/script", Cmds: commands, Setup: func(e *testscript.Env) error {
+		e.Setenv("HOME", e.WorkDir)
+		e.Setenv("FIXTURES", fixtures(t))
+		return nil
+	}})
+}
+
+// TestClusterScripts runs the whole program against a real API server without controllers, a new one for each script.
+func TestClusterScripts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts control planes")
+	}
+	testscript.Run(t, testscript.Params{Dir: "testdata/cluster", Cmds: commands, Setup: func(e *testscript.Env) error {
+		c := clustertest.Start(e.T().(testing.TB), clustertest.Options{UnsafeNoFsync: true})
+		e.Setenv("HOME", e.WorkDir)
+		e.Setenv("KUBECONFIG", c.Kubeconfig())
+		e.Setenv("FIXTURES", fixtures(t))
+		e.Setenv("PATH", filepath.Dir(c.KubectlPath())+string(os.PathListSeparator)+e.Getenv("PATH"))
+		return nil
+	}})
+}
+
+// fixtures is the folder with data written by the real tools, beside the repository.
+func fixtures(t *testing.T) string {
+	t.Helper()
+	dir, err := filepath.Abs("../../../shared/fixtures")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(dir); err != nil {
+		t.Fatalf("the reference data is not beside the repository: %v", err)
+	}
+	return dir
+}

@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package backup
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	velerov1 "hozon.dev/hozon/api/velero/v1"
+	"hozon.dev/hozon/internal/cli/env"
+	"hozon.dev/hozon/internal/fail"
+	"hozon.dev/hozon/internal/report"
+	"hozon.dev/hozon/internal/store"
+)
+
+// description is everything that describe shows of one backup; it is what -o json and -o yaml print.
+type description struct {
+	Backup   *velerov1.Backup    `json:"backup"`
+	Manifest *store.Manifest     `json:"manifest,omitempty"` // nil if another tool made the backup
+	Results  *report.Results     `json:"results,omitempty"`
+	Volumes  []volumeInfo        `json:"volumes,omitempty"`
+	Items    map[string][]string `json:"resourceList,omitempty"`
+}
+
+// volumeInfo is the part of Velero's BackupVolumeInfo that describe shows.
+type volumeInfo struct {
+	PVCName       string `json:"pvcName,omitempty"`
+	PVCNamespace  string `json:"pvcNamespace,omitempty"`
+	PVName        string `json:"pvName,omitempty"`
+	BackupMethod  string `json:"backupMethod,omitempty"`
+	Skipped       bool   `json:"skipped"`
+	SkippedReason string `json:"skippedReason,omitempty"`
+	Result        string `json:"result,omitempty"`
+}
+
+// NewDescribe is `hozon backup describe`, and `hozon describe backups` under the other name.
+func NewDescribe(e *env.Env, use string) *cobra.Command {
+	var output env.Output
+	var selector string
+	var details bool
+	c := &cobra.Command{
+		Use:   use + " [NAMES]",
+		Short: "Say what backups hold and how they went",
+		Example: `  hozon backup describe monday --store /srv/backups
+  hozon backup describe monday --details
+  hozon backup describe monday -o json`,
+		RunE: func(c *cobra.Command, args []string) error {
+			if err := output.Check(); err != nil {
+				return err
+			}
+			s, err := e.OpenStore(c.Context(), false)
+			if err != nil {
+				return err
+			}
+			backups, err := load(c.Context(), e, s, args, selector)
+			if err != nil {
+				return err
+			}
+			var all []description
+			for _, b := range backups {
+				d, err := describe(c.Context(), s, b, details)
+				if err != nil {
+					return err
+				}
+				all = append(all, d)
+			}
+			return printDescriptions(e, output.Format, all, details)
+		},
+	}
+	output.AddFlag(c.Flags(), "plaintext", "json", "yaml")
+	c.Flags().StringVarP(&selector, "selector", "l", "", "Only backups that match this label selector.")
+	c.Flags().BoolVar(&details, "details", false, "Also list every object.")
+	return c
+}
+
+// describe reads the side files. Those that are missing are left out; those that cannot be read are an error.
+func describe(ctx context.Context, s *store.Store, b *velerov1.Backup, details bool) (description, error) {
+	d := description{Backup: b}
+	m, err := s.Manifest(ctx, b.Name)
+	if err == nil {
+		d.Manifest = m
+	} else if !fail.Is(err, fail.NotFound) {
+		return d, err
+	}
+	var results report.Results
+	err = s.ReadJSON(ctx, store.Backup, b.Name, store.Results, &results)
+	if err == nil {
+		d.Results = &results
+	} else if !fail.Is(err, fail.NotFound) {
+		return d, err
+	}
+	if err := optional(s.ReadJSON(ctx, store.Backup, b.Name, store.VolumeInfo, &d.Volumes)); err != nil {
+		return d, err
+	}
+	if details {
+		err = optional(s.ReadJSON(ctx, store.Backup, b.Name, store.ResourceList, &d.Items))
+	} else {
+		err = nil
+	}
+	return d, err
+}
+
+func optional(err error) error {
+	if fail.Is(err, fail.NotFound) {
+		return nil
+	}
+	return err
+}
+
+func printDescriptions(e *env.Env, format string, all []description, details bool) error {
+	if format != "plaintext" {
+		if len(all) == 1 {
+			return e.Print(format, all[0])
+		}
+		return e.Print(format, all)
+	}
+	var texts []string
+	for _, d := range all {
+		texts = append(texts, d.text(details))
+	}
+	_, err := fmt.Fprint(e.Out, strings.Join(texts, "\n\n"))
+	return err
+}
+
+// text is Velero's layout (contract: describe, plain text), with Consistency added.
+func (d description) text(details bool) string {
+	b, out := d.Backup, env.NewDescriber()
+	out.Line(0, "Name:", b.Name)
+	out.Line(0, "Namespace:", b.Namespace)
+	out.Map("Labels:", b.Labels)
+	out.Map("Annotations:", b.Annotations)
+	out.Gap()
+	d.outcome(out)
+	describeSpec(out, b.Spec)
+	d.times(out)
+	d.contents(out, details)
+	hooks := velerov1.HookStatus{}
+	if b.Status.HookStatus != nil {
+		hooks = *b.Status.HookStatus
+	}
+	out.Line(0, "HooksAttempted:", hooks.HooksAttempted)
+	out.Line(0, "HooksFailed:", hooks.HooksFailed)
+	return out.String()
+}
+
+func (d description) outcome(out *env.Describer) {
+	st := d.Backup.Status
+	phase := string(st.Phase)
+	if st.Phase == velerov1.BackupPhaseFailed || st.Phase == velerov1.BackupPhasePartiallyFailed {
+		phase += fmt.Sprintf(" (run `hozon backup logs %s` for more information)", d.Backup.Name)
+	}
+	out.Line(0, "Phase:", phase)
+	out.Gap()
+	if st.FailureReason != "" {
+		out.Line(0, "Failure reason:", st.FailureReason)
+		out.Gap()
+	}
+	if len(st.ValidationErrors) > 0 {
+		out.Text(0, "Validation errors:")
+		for _, text := range st.ValidationErrors {
+			out.Text(1, "%s", text)
+		}
+		out.Gap()
+	}
+	if d.Results == nil {
+		out.Line(0, "Errors:", st.Errors)
+		out.Line(0, "Warnings:", st.Warnings)
+		out.Gap()
+		return
+	}
+	if st.Warnings > 0 {
+		out.Results("Warnings", d.Results.Warnings)
+		out.Gap()
+	}
+	if st.Errors > 0 {
+		out.Results("Errors", d.Results.Errors)
+		out.Gap()
+	}
+}
+
+func describeSpec(out *env.Describer, s velerov1.BackupSpec) {
+	out.Text(0, "Namespaces:")
+	out.Line(1, "Included:", env.List(s.IncludedNamespaces, "*"))
+	out.Line(1, "Excluded:", env.List(s.ExcludedNamespaces, env.None))
+	out.Gap()
+	out.Text(0, "Resources:")
+	if len(s.IncludedResources)+len(s.ExcludedResources) > 0 || s.IncludeClusterResources != nil {
+		out.Line(1, "Included:", env.List(s.IncludedResources, "*"))
+		out.Line(1, "Excluded:", env.List(s.ExcludedResources, env.None))
+		out.Line(1, "Cluster-scoped:", env.ThreeWay(s.IncludeClusterResources, "included", "excluded"))
+	} else {
+		out.Line(1, "Included cluster-scoped:", env.List(s.IncludedClusterScopedResources, env.None))
+		out.Line(1, "Excluded cluster-scoped:", env.List(s.ExcludedClusterScopedResources, env.None))
+		out.Line(1, "Included namespace-scoped:", env.List(s.IncludedNamespaceScopedResources, "*"))
+		out.Line(1, "Excluded namespace-scoped:", env.List(s.ExcludedNamespaceScopedResources, env.None))
+	}
+	out.Gap()
+	out.Line(0, "Label selector:", env.Selector(s.LabelSelector, nil))
+	out.Gap()
+	out.Line(0, "Or label selector:", env.Selector(nil, s.OrLabelSelectors))
+	out.Gap()
+	out.Line(0, "Storage Location:", s.StorageLocation)
+	out.Gap()
+	out.Line(0, "Velero-Native Snapshot PVs:", env.ThreeWay(s.SnapshotVolumes, "true", "false"))
+	if s.DefaultVolumesToFsBackup != nil {
+		out.Line(0, "File System Backup (Default):", *s.DefaultVolumesToFsBackup)
+	}
+	out.Line(0, "Snapshot Move Data:", env.ThreeWay(s.SnapshotMoveData, "true", "false"))
+	out.Line(0, "Data Mover:", cmp.Or(s.DataMover, "velero"))
+	out.Gap()
+	out.Line(0, "TTL:", s.TTL.Duration)
+	out.Gap()
+	out.Line(0, "CSISnapshotTimeout:", s.CSISnapshotTimeout.Duration)
+	out.Line(0, "ItemOperationTimeout:", s.ItemOperationTimeout.Duration)
+	out.Gap()
+	describeHooks(out, s.Hooks)
+	if len(s.OrderedResources) > 0 {
+		out.Text(0, "OrderedResources:")
+		for _, kind := range slices.Sorted(maps.Keys(s.OrderedResources)) {
+			out.Line(1, kind+":", s.OrderedResources[kind])
+		}
+		out.Gap()
+	}
+}
+
+func describeHooks(out *env.Describer, hooks velerov1.BackupHooks) {
+	if len(hooks.Resources) == 0 {
+		out.Line(0, "Hooks:", env.None)
+		out.Gap()
+		return
+	}
+	out.Text(0, "Hooks:")
+	out.Text(1, "Resources:")
+	for _, h := range hooks.Resources {
+		out.Text(2, "%s:", h.Name)
+		out.Line(3, "Namespaces:", env.List(h.IncludedNamespaces, "*"))
+		out.Line(3, "Resources:", env.List(h.IncludedResources, "*"))
+		out.Line(3, "Label selector:", env.Selector(h.LabelSelector, nil))
+		for _, hook := range h.PreHooks {
+			describeExec(out, "Pre Exec Hook:", hook.Exec)
+		}
+		for _, hook := range h.PostHooks {
+			describeExec(out, "Post Exec Hook:", hook.Exec)
+		}
+	}
+	out.Gap()
+}
+
+func describeExec(out *env.Describer, title string, h *velerov1.ExecHook) {
+	if h == nil {
+		return
+	}
+	out.Text(3, "%s", title)
+	out.Line(4, "Container:", h.Container)
+	out.Line(4, "Command:", strings.Join(h.Command, " "))
+	out.Line(4, "On Error:", h.OnError)
+	out.Line(4, "Timeout:", h.Timeout.Duration)
+}
+
+func (d description) times(out *env.Describer) {
+	st := d.Backup.Status
+	out.Line(0, "Backup Format Version:", st.FormatVersion)
+	out.Gap()
+	out.Line(0, "Started:", env.TimeText(st.StartTimestamp))
+	out.Line(0, "Completed:", env.TimeText(st.CompletionTimestamp))
+	out.Gap()
+	out.Line(0, "Expiration:", env.TimeText(st.Expiration))
+	out.Gap()
+	if p := st.Progress; p != nil {
+		out.Line(0, "Total items to be backed up:", p.TotalItems)
+		out.Line(0, "Items backed up:", p.ItemsBackedUp)
+		out.Gap()
+	}
+	if d.Manifest == nil {
+		return
+	}
+	c := d.Manifest.Consistency
+	if c.Mode == store.Exact {
+		out.Line(0, "Consistency:", "all kinds at resourceVersion "+c.ResourceVersion)
+	} else {
+		out.Line(0, "Consistency:", "each kind at a resourceVersion of its own")
+	}
+	for _, own := range c.Own {
+		if c.Mode == store.Exact {
+			out.Line(1, own.Resource+":", fmt.Sprintf("at %s: %s", own.ResourceVersion, own.Reason))
+		}
+	}
+	out.Gap()
+}
+
+func (d description) contents(out *env.Describer, details bool) {
+	if details && len(d.Items) > 0 {
+		out.Text(0, "Resource List:")
+		for _, kind := range slices.Sorted(maps.Keys(d.Items)) {
+			out.Text(1, "%s:", kind)
+			for _, item := range d.Items[kind] {
+				out.Text(2, "- %s", item)
+			}
+		}
+		out.Gap()
+	}
+	out.Text(0, "Backup Volumes:")
+	out.Line(1, "Velero-Native Snapshots:", "<none included>")
+	out.Gap()
+	out.Line(1, "CSI Snapshots:", "<none included>")
+	out.Gap()
+	out.Line(1, "Pod Volume Backups:", "<none included>")
+	for _, v := range d.Volumes {
+		if v.Skipped {
+			out.Line(1, "Not included:", fmt.Sprintf("%s/%s (%s): %s", v.PVCNamespace, v.PVCName, v.PVName, v.SkippedReason))
+		}
+	}
+	out.Gap()
+}

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package cli is the command line: the tree of commands, and what an error means to the shell.
+//
+// Path equals command: `hozon backup create` is backup/create.go. Every command is options, New, run.
+// The program can be called by other names: as velero it has Velero's exit codes, as kubectl-hozon it is a plugin of kubectl.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"hozon.dev/hozon/internal/cli/backup"
+	"hozon.dev/hozon/internal/cli/env"
+	"hozon.dev/hozon/internal/cli/restore"
+)
+
+// Run carries out one command line and returns the exit code.
+func Run(ctx context.Context, e *env.Env, args []string) int {
+	root := New(e)
+	root.SetArgs(args)
+	root.SetIn(e.In)
+	root.SetOut(e.Out)
+	root.SetErr(e.Err)
+	err := root.ExecuteContext(ctx)
+	var ended env.Ended
+	if err != nil && !errors.As(err, &ended) {
+		fmt.Fprintf(e.Err, "An error occurred: %v\n", err)
+	}
+	return e.Code(err)
+}
+
+// New is the tree of commands.
+func New(e *env.Env) *cobra.Command {
+	root := &cobra.Command{
+		Use:   e.Name,
+		Short: "Save a Kubernetes cluster, and prove that it comes back",
+		Long: `Hozon saves a Kubernetes cluster at every level at which it can be lost, and proves that what it saved comes back.
+
+With --store (or HOZON_STORE) it needs nothing but a kubeconfig and a folder or bucket.
+
+` + env.ExitHelp,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return env.Usagef("%w; see `%s --help`", err, c.CommandPath())
+	})
+	e.AddFlags(root.PersistentFlags())
+	root.AddCommand(backup.New(e), restore.New(e), newVersion(e))
+	root.AddCommand(
+		verb("create", "Make backups and restores", backup.NewCreate(e, "backup"), restore.NewCreate(e, "restore")),
+		verb("get", "List backups and restores", backup.NewGet(e, "backups"), restore.NewGet(e, "restores")),
+		verb("describe", "Describe backups and restores", backup.NewDescribe(e, "backups"), restore.NewDescribe(e, "restores")),
+		verb("delete", "Delete backups and records of restores", backup.NewDelete(e, "backup"), restore.NewDelete(e, "restore")),
+	)
+	refuseUnknown(root)
+	return root
+}
+
+// verb is the other spelling of commands: `hozon get backups` for `hozon backup get`.
+func verb(name, short string, nouns ...*cobra.Command) *cobra.Command {
+	c := &cobra.Command{Use: name, Short: short}
+	for _, n := range nouns {
+		switch n.Name() {
+		case "backup":
+			n.Aliases = []string{"backups"}
+		case "backups":
+			n.Aliases = []string{"backup"}
+		case "restore":
+			n.Aliases = []string{"restores"}
+		case "restores":
+			n.Aliases = []string{"restore"}
+		}
+		c.AddCommand(n)
+	}
+	return c
+}
+
+// refuseUnknown makes a misspelt sub-command an error; cobra's default prints the help and reports success.
+func refuseUnknown(c *cobra.Command) {
+	for _, sub := range c.Commands() {
+		refuseUnknown(sub)
+	}
+	if c.HasSubCommands() && c.RunE == nil && c.Run == nil {
+		c.RunE = func(c *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return c.Help()
+			}
+			return env.Usagef("unknown command %q for %q; see `%s --help`", args[0], c.CommandPath(), c.CommandPath())
+		}
+	}
+}

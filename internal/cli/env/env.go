@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package env is what a command gets from outside: its streams, the flags that all commands share, and the
+// cluster and store that these flags name, opened when first asked for.
+//
+// Data goes to Out, talk goes to Err, and what only a person wants to see (progress) goes to Err when that is a terminal.
+package env
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/pflag"
+	"golang.org/x/term"
+
+	"hozon.dev/hozon/internal/blob/open"
+	"hozon.dev/hozon/internal/cluster"
+	"hozon.dev/hozon/internal/fail"
+	"hozon.dev/hozon/internal/store"
+)
+
+// DefaultNamespace is where Velero lives unless told otherwise.
+const DefaultNamespace = "velero"
+
+// Env is the outside world of one invocation.
+type Env struct {
+	In       io.Reader
+	Out, Err io.Writer
+	Getenv   func(string) string
+	Now      func() time.Time
+	// Name is what the program was called as, without folder: "hozon", "velero", "kubectl-hozon".
+	Name    string
+	Version string
+
+	Kubeconfig  string
+	KubeContext string
+	Namespace   string
+	StoreURL    string
+	Debug       bool
+}
+
+// New is the environment of this process.
+func New(name, version string) *Env {
+	return &Env{
+		In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv, Now: time.Now, Name: name, Version: version,
+	}
+}
+
+// AddFlags registers the flags that every command has.
+func (e *Env) AddFlags(f *pflag.FlagSet) {
+	namespace := e.Getenv("VELERO_NAMESPACE")
+	if namespace == "" {
+		namespace = DefaultNamespace
+	}
+	f.StringVar(&e.Kubeconfig, "kubeconfig", "", "Path of the kubeconfig file (default: $KUBECONFIG, ~/.kube/config, or the pod's own account).")
+	f.StringVar(&e.KubeContext, "kubecontext", "", "Context of the kubeconfig file (default: its current one).")
+	f.StringVarP(&e.Namespace, "namespace", "n", namespace, "Namespace that backups and restores are recorded under.")
+	f.StringVar(&e.StoreURL, "store", e.Getenv("HOZON_STORE"), "Where backups are kept, with nothing installed in the cluster: a folder, file:///folder or s3://bucket/prefix?endpoint=… (default: $HOZON_STORE).")
+	f.BoolVar(&e.Debug, "debug", false, "Print more about what goes wrong.")
+}
+
+// OpenStore opens the store that --store names. With create, the last folder of a path is made.
+func (e *Env) OpenStore(ctx context.Context, create bool) (*store.Store, error) {
+	if e.StoreURL == "" {
+		return nil, UsageError(errors.New("no store: say where backups are kept with --store URL or HOZON_STORE, for example --store /srv/backups or --store 's3://bucket/prefix?endpoint=https://s3.example.com'"))
+	}
+	bucket, err := open.Bucket(ctx, e.StoreURL, open.Options{Create: create})
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	return store.Open(ctx, bucket)
+}
+
+// OpenCluster opens the cluster that the kubeconfig names.
+func (e *Env) OpenCluster() (*cluster.Client, error) {
+	return cluster.Open(cluster.Options{Kubeconfig: e.Kubeconfig, Context: e.KubeContext, UserAgent: "hozon/" + e.Version})
+}
+
+// Say prints a line of talk.
+func (e *Env) Say(format string, args ...any) { fmt.Fprintf(e.Err, format+"\n", args...) }
+
+// Sweep removes what dead runs left in the store and says so.
+func (e *Env) Sweep(ctx context.Context, s *store.Store) error {
+	swept, err := s.Sweep(ctx)
+	for _, name := range swept {
+		e.Say("Removed what an unfinished run left of %s.", name)
+	}
+	if fail.Is(err, fail.Denied) { // a store that may only be read has nothing to sweep for this user
+		return nil
+	}
+	return err
+}
+
+// IsTerminal reports whether w is a terminal.
+func IsTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package restore
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	velerov1 "hozon.dev/hozon/api/velero/v1"
+	"hozon.dev/hozon/internal/cli/env"
+	"hozon.dev/hozon/internal/fail"
+	"hozon.dev/hozon/internal/report"
+	"hozon.dev/hozon/internal/store"
+)
+
+// description is everything that describe shows of one restore; it is what -o json and -o yaml print.
+type description struct {
+	Restore *velerov1.Restore   `json:"restore"`
+	Results *report.Results     `json:"results,omitempty"`
+	Items   map[string][]string `json:"resourceList,omitempty"`
+	Report  *report.Report      `json:"report,omitempty"`
+}
+
+// NewDescribe is `hozon restore describe`, and `hozon describe restores` under the other name.
+func NewDescribe(e *env.Env, use string) *cobra.Command {
+	var output env.Output
+	var selector string
+	var details bool
+	c := &cobra.Command{
+		Use:     use + " [NAMES]",
+		Short:   "Say what restores did, object by object with --details",
+		Example: "  hozon restore describe monday-20261120093000 --details --store /srv/backups",
+		RunE: func(c *cobra.Command, args []string) error {
+			if err := output.Check(); err != nil {
+				return err
+			}
+			s, err := e.OpenStore(c.Context(), false)
+			if err != nil {
+				return err
+			}
+			restores, err := load(c.Context(), e, s, args, selector)
+			if err != nil {
+				return err
+			}
+			var all []description
+			for _, r := range restores {
+				d, err := describe(c.Context(), s, r, details)
+				if err != nil {
+					return err
+				}
+				all = append(all, d)
+			}
+			return printDescriptions(e, output.Format, all)
+		},
+	}
+	output.AddFlag(c.Flags(), "plaintext", "json", "yaml")
+	c.Flags().StringVarP(&selector, "selector", "l", "", "Only restores that match this label selector.")
+	c.Flags().BoolVar(&details, "details", false, "Also list every object and what became of it.")
+	return c
+}
+
+func describe(ctx context.Context, s *store.Store, r *velerov1.Restore, details bool) (description, error) {
+	d := description{Restore: r}
+	read := func(f store.File, v any) (bool, error) {
+		err := s.ReadJSON(ctx, store.Restore, r.Name, f, v)
+		if fail.Is(err, fail.NotFound) {
+			return false, nil
+		}
+		return err == nil, err
+	}
+	var results report.Results
+	found, err := read(store.RestoreResults, &results)
+	if err != nil {
+		return d, err
+	}
+	if found {
+		d.Results = &results
+	}
+	if !details {
+		return d, nil
+	}
+	if _, err := read(store.RestoreResourceList, &d.Items); err != nil {
+		return d, err
+	}
+	var full report.Report
+	if found, err = read(store.RestoreReport, &full); found {
+		d.Report = &full
+	}
+	return d, err
+}
+
+func printDescriptions(e *env.Env, format string, all []description) error {
+	if format != "plaintext" {
+		if len(all) == 1 {
+			return e.Print(format, all[0])
+		}
+		return e.Print(format, all)
+	}
+	var texts []string
+	for _, d := range all {
+		texts = append(texts, d.text())
+	}
+	_, err := fmt.Fprint(e.Out, strings.Join(texts, "\n\n"))
+	return err
+}
+
+// text is Velero's layout (contract: describe, restore order).
+func (d description) text() string {
+	r, out := d.Restore, env.NewDescriber()
+	out.Line(0, "Name:", r.Name)
+	out.Line(0, "Namespace:", r.Namespace)
+	out.Map("Labels:", r.Labels)
+	out.Map("Annotations:", r.Annotations)
+	out.Gap()
+	d.outcome(out)
+	describeSpec(out, r.Spec)
+	hooks := velerov1.HookStatus{}
+	if r.Status.HookStatus != nil {
+		hooks = *r.Status.HookStatus
+	}
+	out.Line(0, "HooksAttempted:", hooks.HooksAttempted)
+	out.Line(0, "HooksFailed:", hooks.HooksFailed)
+	d.objects(out)
+	return out.String()
+}
+
+func (d description) outcome(out *env.Describer) {
+	st := d.Restore.Status
+	phase := string(st.Phase)
+	if st.Phase == velerov1.RestorePhaseFailed || st.Phase == velerov1.RestorePhasePartiallyFailed {
+		phase += fmt.Sprintf(" (run `hozon restore logs %s` for more information)", d.Restore.Name)
+	}
+	out.Line(0, "Phase:", phase)
+	if p := st.Progress; p != nil {
+		out.Line(0, "Total items to be restored:", p.TotalItems)
+		out.Line(0, "Items restored:", p.ItemsRestored)
+	}
+	out.Gap()
+	out.Line(0, "Started:", env.TimeText(st.StartTimestamp))
+	out.Line(0, "Completed:", env.TimeText(st.CompletionTimestamp))
+	out.Gap()
+	if st.FailureReason != "" {
+		out.Line(0, "Failure reason:", st.FailureReason)
+		out.Gap()
+	}
+	if d.Results == nil {
+		out.Line(0, "Errors:", st.Errors)
+		out.Line(0, "Warnings:", st.Warnings)
+		out.Gap()
+		return
+	}
+	if st.Warnings > 0 {
+		out.Results("Warnings", d.Results.Warnings)
+		out.Gap()
+	}
+	if st.Errors > 0 {
+		out.Results("Errors", d.Results.Errors)
+		out.Gap()
+	}
+}
+
+func describeSpec(out *env.Describer, s velerov1.RestoreSpec) {
+	out.Line(0, "Backup:", s.BackupName)
+	out.Gap()
+	out.Text(0, "Namespaces:")
+	out.Line(1, "Included:", env.List(s.IncludedNamespaces, "all namespaces found in the backup"))
+	out.Line(1, "Excluded:", env.List(s.ExcludedNamespaces, env.None))
+	out.Gap()
+	out.Text(0, "Resources:")
+	out.Line(1, "Included:", env.List(s.IncludedResources, "*"))
+	out.Line(1, "Excluded:", env.List(s.ExcludedResources, env.None))
+	out.Line(1, "Cluster-scoped:", env.ThreeWay(s.IncludeClusterResources, "included", "excluded"))
+	out.Gap()
+	out.Map("Namespace mappings:", s.NamespaceMapping)
+	out.Gap()
+	out.Line(0, "Label selector:", env.Selector(s.LabelSelector, nil))
+	out.Gap()
+	out.Line(0, "Or label selector:", env.Selector(nil, s.OrLabelSelectors))
+	out.Gap()
+	out.Line(0, "Restore PVs:", env.ThreeWay(s.RestorePVs, "true", "false"))
+	out.Gap()
+	policy := string(s.ExistingResourcePolicy)
+	if policy == "" {
+		policy = env.None
+	}
+	out.Line(0, "Existing Resource Policy:", policy)
+	out.Line(0, "ItemOperationTimeout:", s.ItemOperationTimeout.Duration)
+	out.Gap()
+	out.Line(0, "Preserve Service NodePorts:", env.ThreeWay(s.PreserveNodePorts, "true", "false"))
+	out.Gap()
+}
+
+func (d description) objects(out *env.Describer) {
+	if len(d.Items) > 0 {
+		out.Gap()
+		out.Text(0, "Resource List:")
+		for _, kind := range slices.Sorted(maps.Keys(d.Items)) {
+			out.Text(1, "%s:", kind)
+			for _, item := range d.Items[kind] {
+				out.Text(2, "- %s", item)
+			}
+		}
+	}
+	if d.Report == nil {
+		return
+	}
+	out.Gap()
+	out.Text(0, "Not restored, and why:")
+	for _, it := range d.Report.Items {
+		if it.Reason != "" {
+			out.Line(1, fmt.Sprintf("%s %s", it.Action, it.Ref), it.Reason)
+		}
+	}
+}

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+
+	"hozon.dev/hozon/internal/cli/env"
+)
+
+// Version is the version of this build: that of the release, or of the commit it was built from.
+func Version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" || info.Main.Version == "(devel)" {
+		return "v0.1.0-dev"
+	}
+	return info.Main.Version
+}
+
+func newVersion(e *env.Env) *cobra.Command {
+	var clientOnly bool
+	var output env.Output
+	c := &cobra.Command{
+		Use:     "version",
+		Short:   "Print the version of this program and of the cluster",
+		Example: "  hozon version\n  hozon version --client-only -o json",
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := output.Check(); err != nil {
+				return err
+			}
+			v := versions{Client: build{Version: e.Version, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}}
+			if !clientOnly {
+				v.Cluster = clusterVersion(c.Context(), e)
+			}
+			return v.print(e, output.Format)
+		},
+	}
+	c.Flags().BoolVar(&clientOnly, "client-only", false, "Do not ask the cluster.")
+	output.AddFlag(c.Flags(), "text", "json", "yaml")
+	return c
+}
+
+type build struct {
+	Version  string `json:"version"`
+	Go       string `json:"go"`
+	Platform string `json:"platform"`
+}
+
+type versions struct {
+	Client  build  `json:"client"`
+	Cluster string `json:"cluster,omitempty"`
+}
+
+func clusterVersion(ctx context.Context, e *env.Env) string {
+	client, err := e.OpenCluster()
+	if err != nil {
+		return "unknown: " + err.Error()
+	}
+	info, err := client.Version(ctx)
+	if err != nil {
+		return "unknown: " + err.Error()
+	}
+	return info.GitVersion
+}
+
+func (v versions) print(e *env.Env, format string) error {
+	if format != "text" {
+		return e.Print(format, v)
+	}
+	_, err := fmt.Fprintf(e.Out, "Client:\n\tVersion: %s\n\tGo: %s %s\n", v.Client.Version, v.Client.Go, v.Client.Platform)
+	if err == nil && v.Cluster != "" {
+		_, err = fmt.Fprintf(e.Out, "Cluster:\n\tVersion: %s\n", v.Cluster)
+	}
+	return err
+}
