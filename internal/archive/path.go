@@ -16,6 +16,7 @@ const (
 	preferredSuffix = "-preferredversion"
 	maxPath         = 4096 // bytes
 	maxSegment      = 1024 // bytes; Kubernetes allows 253 for most names
+	maxKind         = 256  // bytes; with the others at their longest, and escaped, a line of the index still fits
 )
 
 // place is what a path below resources/ says.
@@ -119,7 +120,7 @@ func checkKind(k kindKey, gr string) error {
 		return fail.Errorf(fail.Invalid, "resource %q", gr)
 	case !goodVersion(k.version):
 		return fail.Errorf(fail.Invalid, "version %q of %s", k.version, gr)
-	case k.kind == "" || len(k.kind) > maxSegment || !utf8.ValidString(k.kind):
+	case k.kind == "" || len(k.kind) > maxKind || !utf8.ValidString(k.kind):
 		return fail.Errorf(fail.Invalid, "kind %q of %s", k.kind, gr)
 	}
 	return nil

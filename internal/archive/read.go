@@ -33,24 +33,11 @@ func Read(r io.Reader, o ReadOptions, fn func(Entry) error) (ReadSummary, error)
 	if err != nil {
 		return ReadSummary{}, fmt.Errorf("read archive: %w", err)
 	}
-	return walk(g, o, fn)
-}
-
-func walk(s stream, o ReadOptions, fn func(Entry) error) (ReadSummary, error) {
-	w := &walker{src: s, tar: tar.NewReader(s), fn: fn, max: cmp.Or(o.MaxEntries, defaultMaxEntries), seen: seen{seed: maphash.MakeSeed()}}
-	for {
-		err := w.step()
-		if err == io.EOF {
-			err = w.finish()
-			w.sum.Uncompressed, w.sum.Size = s.plain(), s.packed()
-			if err == nil {
-				return w.sum, nil
-			}
-		}
-		if err != nil {
-			return w.sum, fmt.Errorf("read archive: %w", w.explain(err))
-		}
+	w := newWalker(g, o, fn)
+	if err := w.walk(); err != nil {
+		return w.sum, fmt.Errorf("read archive: %w", err)
 	}
+	return w.sum, nil
 }
 
 // walker is the state of one walk.
@@ -67,6 +54,27 @@ type walker struct {
 	body, prev []byte
 	head       object.Head // of prev, and why it has none
 	headErr    error
+	same       bool // body is what prev was
+}
+
+func newWalker(s stream, o ReadOptions, fn func(Entry) error) *walker {
+	return &walker{src: s, tar: tar.NewReader(s), fn: fn, max: cmp.Or(o.MaxEntries, defaultMaxEntries), seen: seen{seed: maphash.MakeSeed()}}
+}
+
+func (w *walker) walk() error {
+	for {
+		err := w.step()
+		if err == io.EOF {
+			err = w.finish()
+			w.sum.Uncompressed, w.sum.Size = w.src.plain(), w.src.packed()
+			if err == nil {
+				return nil
+			}
+		}
+		if err != nil {
+			return w.explain(err)
+		}
+	}
 }
 
 // callbackError is an error of the caller's own function.
@@ -189,12 +197,24 @@ func (w *walker) version(size int64) error {
 		return err
 	}
 	v := strings.TrimSpace(string(b))
-	major, minor, more := strings.Cut(v, ".")
-	if major != "1" || more && !plain(strings.ReplaceAll(minor, ".", ""), "") {
-		return fail.Errorf(fail.Unsupported, "the archive has format version %q; 1 and 1.x can be read", v)
+	if !goodFormat(v) {
+		return fail.Errorf(fail.Corrupt, "%q is no version", v)
+	}
+	if major, _, _ := strings.Cut(v, "."); major != "1" {
+		return fail.Errorf(fail.Unsupported, "the archive has format version %s; 1 and 1.x can be read", v)
 	}
 	w.sum.Format = v
 	return nil
+}
+
+// goodFormat: numbers with dots between them.
+func goodFormat(v string) bool {
+	for number := range strings.SplitSeq(v, ".") {
+		if number == "" || strings.Trim(number, "0123456789") != "" {
+			return false
+		}
+	}
+	return true
 }
 
 func (w *walker) fill(b []byte) error {
@@ -224,7 +244,8 @@ func (w *walker) item(p place, size int64) error {
 	}
 	e.Body = w.body
 	// The second copy of an item mostly follows the first.
-	if !bytes.Equal(w.body, w.prev) || size == 0 {
+	w.same = size > 0 && bytes.Equal(w.body, w.prev)
+	if !w.same {
 		w.head, w.headErr = object.Scan(w.body)
 	}
 	e.Head = w.head
