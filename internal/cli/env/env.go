@@ -70,7 +70,7 @@ func (e *Env) OpenStore(ctx context.Context, create bool) (*store.Store, error) 
 	}
 	bucket, err := open.Bucket(ctx, e.StoreURL, open.Options{Create: create})
 	if err != nil {
-		return nil, fmt.Errorf("open store: %w", err)
+		return nil, err
 	}
 	return store.Open(ctx, bucket)
 }
