@@ -27,7 +27,7 @@ func ValidateBackup(spec velerov1.BackupSpec) []string {
 	if UsesOldFamily(spec) && len(scoped) > 0 {
 		out = append(out, mixedFamilies)
 	}
-	out = report(out, "Invalid included/excluded resource lists: %v", checkLists(spec.IncludedResources, spec.ExcludedResources))
+	out = report(out, "Invalid included/excluded resource lists: %v", checkResources(spec.IncludedResources, spec.ExcludedResources))
 	out = report(out, "Invalid cluster-scoped included/excluded resource lists: %s",
 		checkScopedLists(spec.IncludedClusterScopedResources, spec.ExcludedClusterScopedResources))
 	out = report(out, "Invalid namespace-scoped included/excluded resource lists: %s",
@@ -46,7 +46,7 @@ func ValidateRestore(spec velerov1.RestoreSpec) []string {
 		}
 	}
 	excluded := slices.Concat(spec.ExcludedResources, nonRestorable)
-	out = report(out, "Invalid included/excluded resource lists: %v", checkLists(spec.IncludedResources, excluded))
+	out = report(out, "Invalid included/excluded resource lists: %v", checkResources(spec.IncludedResources, excluded))
 	out = report(out, "Invalid included/excluded namespace lists: %v", checkNamespaces(spec.IncludedNamespaces, spec.ExcludedNamespaces))
 	out = append(out, checkSelectors("restore", spec.LabelSelector, spec.OrLabelSelectors)...)
 	if (spec.BackupName == "") == (spec.ScheduleName == "") {
@@ -79,7 +79,11 @@ func distinct(entries []string) []string {
 	return slices.Compact(slices.Sorted(slices.Values(entries)))
 }
 
-// checkLists has the rules of the old resource lists and of the namespace lists.
+func checkResources(include, exclude []string) []error {
+	return append(checkLists(include, exclude), checkPatterns(slices.Concat(include, exclude))...)
+}
+
+// checkLists has the rules that old resource lists and namespace lists share.
 func checkLists(include, exclude []string) []error {
 	include, exclude = distinct(include), distinct(exclude)
 	var errs []error
@@ -89,7 +93,7 @@ func checkLists(include, exclude []string) []error {
 	if slices.Contains(exclude, "*") {
 		errs = append(errs, errExcludeStar)
 	}
-	return append(errs, slices.Concat(overlap(include, exclude), checkPatterns(include), checkPatterns(exclude))...)
+	return append(errs, overlap(include, exclude)...)
 }
 
 func checkScopedLists(include, exclude []string) []error {
@@ -106,7 +110,7 @@ func checkScopedLists(include, exclude []string) []error {
 			errs = append(errs, errExcludeAndAny)
 		}
 	}
-	return append(errs, slices.Concat(overlap(include, exclude), checkPatterns(include), checkPatterns(exclude))...)
+	return append(errs, append(overlap(include, exclude), checkPatterns(slices.Concat(include, exclude))...)...)
 }
 
 func overlap(include, exclude []string) []error {
@@ -122,7 +126,7 @@ func overlap(include, exclude []string) []error {
 // checkPatterns refuses globs that do not compile, which Velero takes for ones that match nothing.
 func checkPatterns(entries []string) []error {
 	var errs []error
-	for _, e := range entries {
+	for _, e := range distinct(entries) {
 		if _, err := newList([]string{e}); err != nil {
 			errs = append(errs, err)
 		}
@@ -150,7 +154,7 @@ func checkNamespace(name string) []error {
 	for _, msg := range apivalidation.ValidateNamespaceName(withoutWildcards(name), false) {
 		errs = append(errs, fmt.Errorf("invalid namespace %q: %s", name, msg))
 	}
-	return errs
+	return append(errs, checkPatterns([]string{name})...)
 }
 
 func checkWildcards(pattern string) error {
