@@ -50,35 +50,45 @@ func (s *Store) Begin(ctx context.Context, sort Sort, name, run string) (context
 		return nil, nil, fail.Errorf(fail.Exists, "%s %q already exists in %s; choose another name or delete it first", sort, name, s)
 	}
 	claim := newClaim(sort, name, run, s.Now())
-	if err := s.take(ctx, claim); err != nil {
+	err := s.take(ctx, claim)
+	if err == nil {
+		err = s.refuseStrangers(ctx, claim)
+	}
+	if err != nil {
 		return nil, nil, fmt.Errorf("begin %s %s in %s: %w", sort, name, s, err)
 	}
+	work, d := s.draft(ctx, claim)
+	return work, d, nil
+}
+
+// draft keeps a claim that was taken alive until the draft ends.
+func (s *Store) draft(ctx context.Context, claim Claim) (context.Context, *Draft) {
 	d := &Draft{store: s, claim: claim, idle: make(chan struct{})}
 	work, lose := context.WithCancelCause(ctx)
 	renewal, stop := context.WithCancel(ctx)
 	d.stop = stop
 	go d.renew(renewal, lose)
-	return work, d, nil
+	return work, d
 }
 
 // take puts the claim, after burying a dead run that held it.
 func (s *Store) take(ctx context.Context, c Claim) error {
 	for range 3 {
 		err := s.putClaim(ctx, c, blob.PutOptions{IfAbsent: true})
-		if !fail.Is(err, fail.Exists) {
-			if err != nil {
-				return err
-			}
-			return s.refuseStrangers(ctx, c)
+		if err == nil {
+			return nil
 		}
-		holder, err := s.claim(ctx, c.Kind, c.Name)
-		if fail.Is(err, fail.NotFound) {
-			continue
-		}
-		if err != nil {
+		holder, readErr := s.claim(ctx, c.Kind, c.Name)
+		switch {
+		case readErr == nil && holder.Run == c.Run && holder.PID == c.PID && holder.Started.Equal(c.Started):
+			return nil // only the answer to the put was lost
+		case !fail.Is(err, fail.Exists):
 			return err
-		}
-		if !holder.dead(s.Now()) {
+		case fail.Is(readErr, fail.NotFound):
+			continue
+		case readErr != nil:
+			return readErr
+		case !holder.dead(s.Now()):
 			return fail.As(fail.Busy, holder.busy())
 		}
 		if _, err := s.bury(ctx, holder); err != nil {

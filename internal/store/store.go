@@ -4,7 +4,9 @@ package store
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -191,22 +193,29 @@ func (s *Store) Files(ctx context.Context, sort Sort, name string) ([]FileInfo, 
 	return files, nil
 }
 
-// Delete removes a backup or restore: its commit record first, so that it is gone at once, then the rest.
+// Delete removes a backup or restore: its commit record first, so that it is gone at once, then the rest. It is claimed like a run: what
+// an interrupted deletion leaves is removed by the next Sweep.
 // It returns fail.NotFound if there is no trace of it, and fail.Busy if a run is writing it.
 func (s *Store) Delete(ctx context.Context, sort Sort, name string) error {
-	if err := CheckName(sort, name); err != nil {
+	files, err := s.Files(ctx, sort, name)
+	if err != nil {
 		return err
 	}
 	if c, err := s.claim(ctx, sort, name); err == nil && !c.dead(s.Now()) {
 		return fail.Errorf(fail.Busy, "delete %s %s: %w", sort, name, c.busy())
 	}
-	found, err := s.wipe(ctx, sort, name)
-	if err != nil {
-		return fmt.Errorf("delete %s %s: %w", sort, name, err)
-	}
-	if !found {
+	if len(files) == 0 {
 		return fail.Errorf(fail.NotFound, "%s %q does not exist in %s", sort, name, s)
 	}
+	claim := newClaim(sort, name, "delete-"+rand.Text(), s.Now())
+	if err := s.take(ctx, claim); err != nil {
+		return fmt.Errorf("delete %s %s: %w", sort, name, err)
+	}
+	work, d := s.draft(ctx, claim)
+	if _, err := s.wipe(work, sort, name); err != nil {
+		return fmt.Errorf("delete %s %s: %w", sort, name, errors.Join(err, d.Abort(ctx)))
+	}
+	d.finish()
 	if err := s.bucket.Delete(ctx, claimKey(sort, name)); err != nil {
 		return fmt.Errorf("delete %s %s: %w", sort, name, err)
 	}

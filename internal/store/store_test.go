@@ -357,3 +357,66 @@ func TestFileNames(t *testing.T) {
 		t.Errorf("names are %v", got)
 	}
 }
+
+func TestInterruptedDeleteIsSwept(t *testing.T) {
+	each(t, func(t *testing.T, b blob.Bucket) {
+		s := open(t, b)
+		makeBackup(t, s, "monday")
+		ctx, stop := context.WithCancel(t.Context())
+		s.bucket = cutter{b, "backups/monday/hozon-manifest.json", stop}
+		if err := s.Delete(ctx, Backup, "monday"); !errors.Is(err, context.Canceled) {
+			t.Fatalf("error %v, want that of the ended context", err)
+		}
+		s.bucket = b
+		if names, err := s.Backups(t.Context()); err != nil || len(names) != 0 {
+			t.Errorf("listed %v, %v", names, err)
+		}
+		s.Now = func() time.Time { return time.Now().Add(claimTTL + time.Second) }
+		if _, err := s.Sweep(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if left := keys(t, b); len(left) != 0 {
+			t.Errorf("left behind: %v", left)
+		}
+	})
+}
+
+// cutter ends the caller's context when it comes to delete one key, and refuses everything from then on.
+type cutter struct {
+	blob.Bucket
+	key string
+	cut func()
+}
+
+func (c cutter) Delete(ctx context.Context, key string) error {
+	if key == c.key {
+		c.cut()
+		return context.Canceled
+	}
+	return c.Bucket.Delete(ctx, key)
+}
+
+func TestClaimSurvivesALostAnswer(t *testing.T) {
+	each(t, func(t *testing.T, b blob.Bucket) {
+		s := open(t, b)
+		s.bucket = mute{b, "metadata/hozon/runs/backup-monday.json"}
+		makeBackup(t, s, "monday")
+		if names, err := s.Backups(t.Context()); err != nil || len(names) != 1 {
+			t.Errorf("listed %v, %v", names, err)
+		}
+	})
+}
+
+// mute loses the answer to puts of one key.
+type mute struct {
+	blob.Bucket
+	key string
+}
+
+func (m mute) Put(ctx context.Context, key string, r io.Reader, o blob.PutOptions) (int64, error) {
+	n, err := m.Bucket.Put(ctx, key, r, o)
+	if key == m.key && err == nil {
+		return 0, fail.Errorf(fail.Transient, "the connection broke")
+	}
+	return n, err
+}
