@@ -74,7 +74,7 @@ func (s *Set) Needed(ref object.Ref, head object.Head, body []byte) (bool, error
 }
 
 // All calls yield with each needed object that a body or a type named, in no order, taken or not: what is missing from
-// a backup can be found with it. CustomResourceDefinitions are among them for every grouped type, also where there is none.
+// a backup can be found with it. CustomResourceDefinitions are among them for every type that could have one (DefinitionOf).
 func (s *Set) All(yield func(object.Ref) bool) {
 	for ref := range s.needed {
 		if !yield(ref) {
@@ -83,10 +83,11 @@ func (s *Set) All(yield func(object.Ref) bool) {
 	}
 }
 
-// DefinitionOf is the CustomResourceDefinition that an object would have if it is a custom resource;
-// ok is false for the core group, which has none. Groups of the API server itself are not told apart: nothing defines their types.
+// DefinitionOf is the CustomResourceDefinition that an object has if it is a custom resource; ok is
+// false if it cannot be one: the group of a custom resource has a dot. Groups of the API server itself
+// that have one too are not told apart: nothing defines their types.
 func DefinitionOf(ref object.Ref) (definition object.Ref, ok bool) {
-	if ref.Group == "" {
+	if !strings.Contains(ref.Group, ".") {
 		return object.Ref{}, false
 	}
 	return definitions.named("", ref.GroupResource()), true
