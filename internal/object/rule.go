@@ -166,11 +166,3 @@ func keep(o map[string]any, path string, f func(any) bool) {
 		delete(parent, last)
 	}
 }
-
-// without is keep's test for texts that are not among words.
-func without(words ...string) func(any) bool {
-	return func(e any) bool {
-		s, ok := e.(string)
-		return !ok || !slices.Contains(words, s)
-	}
-}
