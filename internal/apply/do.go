@@ -110,27 +110,30 @@ func (r *Run) create(ctx context.Context, w *work, siblings *siblings) {
 		return
 	}
 	response, repeated, err := r.post(ctx, w, body)
-	switch {
-	case err == nil:
+	if err == nil {
 		r.created(ctx, w, response)
-	case fail.Is(err, fail.Exists):
-		live, getErr := siblings.get(ctx, w.Step.Target.Name)
-		if fail.Is(getErr, fail.NotFound) { // it went away in between
-			if response, _, err = r.post(ctx, w, body); err == nil {
-				r.created(ctx, w, response)
-				return
-			}
-			r.fails(w.Job, err)
-			return
-		}
-		if getErr != nil {
-			r.fails(w.Job, getErr)
-			return
-		}
-		r.meet(ctx, w, live, repeated)
-	default:
-		r.fails(w.Job, err)
+		return
 	}
+	if context.Cause(ctx) != nil {
+		return
+	}
+	if isNamespace(w) && fail.Is(err, fail.Busy) { // it was waited for long enough
+		r.outcome(w.Job, report.Failed, message(err), "")
+		return
+	}
+	// Admission and allocation come before the name is looked at: whatever the refusal says, the object may be there.
+	live, getErr := siblings.get(ctx, w.Step.Target.Name)
+	if getErr == nil {
+		r.meet(ctx, w, live, repeated)
+		return
+	}
+	if fail.Is(err, fail.Exists) && fail.Is(getErr, fail.NotFound) { // it went away in between
+		if response, _, err = r.post(ctx, w, body); err == nil {
+			r.created(ctx, w, response)
+			return
+		}
+	}
+	r.fails(w.Job, err)
 }
 
 // post creates an object. A kind whose definition this run has brought may need a moment until every handler knows it, and a

@@ -29,6 +29,10 @@ func (r *Run) meet(ctx context.Context, w *work, body []byte, repeated bool) {
 		r.created(ctx, w, body)
 		return
 	}
+	if live.GetDeletionTimestamp() != nil {
+		r.fails(w.Job, fail.Errorf(fail.Busy, "it exists and is being deleted"))
+		return
+	}
 	if w.Entry == nil { // a namespace of which nothing is known but its name
 		r.outcome(w.Job, report.Unchanged, "", "")
 		return
@@ -50,11 +54,23 @@ func (r *Run) meet(ctx context.Context, w *work, body []byte, repeated bool) {
 		r.outcome(w.Job, report.Skipped, "exists in another state: "+reason, w.warning)
 		return
 	}
-	if r.o.Policy == velerov1.PolicyTypeUpdate {
+	if r.o.Policy == velerov1.PolicyTypeUpdate && !held(want, live) {
 		r.update(ctx, w, want, live)
 		return
 	}
 	r.outcome(w.Job, report.Skipped, fmt.Sprintf("exists in another state: %s", differences[0]), r.existsWarning(w))
+}
+
+// held reports whether the live object is a volume that another claim holds: no policy takes it away from there.
+func held(want, live *unstructured.Unstructured) bool {
+	if live.GetKind() != "PersistentVolume" {
+		return false
+	}
+	claim := func(o *unstructured.Unstructured, key string) string {
+		s, _, _ := unstructured.NestedString(o.Object, "spec", "claimRef", key)
+		return s
+	}
+	return claim(live, "name") != "" && (claim(live, "name") != claim(want, "name") || claim(live, "namespace") != claim(want, "namespace"))
 }
 
 // generated reports whether clusters make the object by themselves, so that the target's own is the right one.

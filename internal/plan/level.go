@@ -11,7 +11,7 @@ const (
 	Prerequisites              // cluster-wide kinds that others name: classes, cluster roles
 	Volumes                    // PersistentVolumes
 	Claims                     // PersistentVolumeClaims
-	Accounts                   // what pods and bindings name: service accounts, roles, config maps, limits
+	Accounts                   // what pods and bindings name: service accounts, roles, config maps
 	Credentials                // what names accounts and roles: bindings, secrets; and Endpoints, before the Services that they serve
 	FixedPorts                 // Services that keep a node port, before any that is given one
 	Services                   // other Services
@@ -19,7 +19,7 @@ const (
 	Pods                       // and ControllerRevisions; until watchers see them, so that their controllers do not make new ones
 	ReplicaSets                // until watchers see them
 	Controllers                // Deployments, StatefulSets, DaemonSets, Jobs, …
-	Constraints                // quotas, disruption budgets, autoscalers: they must not act on what is half there
+	Constraints                // quotas, limits, disruption budgets, autoscalers: they must not act on what is half there
 	Gates                      // admission webhooks and policies, APIServices: they would stand in the way of all before
 )
 
@@ -53,7 +53,6 @@ var levels = map[string]Level{
 	"roles.rbac.authorization.k8s.io": Accounts,
 	"serviceaccounts":                 Accounts,
 	"configmaps":                      Accounts,
-	"limitranges":                     Accounts,
 
 	"rolebindings.rbac.authorization.k8s.io":        Credentials,
 	"clusterrolebindings.rbac.authorization.k8s.io": Credentials,
@@ -74,6 +73,7 @@ var levels = map[string]Level{
 	"replicationcontrollers": Controllers,
 
 	"resourcequotas":                       Constraints,
+	"limitranges":                          Constraints, // before the pods it would change pods that are older than it
 	"poddisruptionbudgets.policy":          Constraints,
 	"horizontalpodautoscalers.autoscaling": Constraints,
 

@@ -3,6 +3,7 @@
 package rule
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"strings"
 
@@ -51,8 +52,8 @@ func transformSecret(o *unstructured.Unstructured, env Env, _ *Taken) error {
 	data := find(o.Object, "data")
 	delete(data, "token")
 	delete(data, "ca.crt")
-	if env.Target(o.GetNamespace()) != o.GetNamespace() {
-		delete(data, "namespace")
+	if to := env.Target(o.GetNamespace()); to != o.GetNamespace() && data["namespace"] != nil {
+		data["namespace"] = base64.StdEncoding.EncodeToString([]byte(to))
 	}
 	return nil
 }
