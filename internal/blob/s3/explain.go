@@ -56,7 +56,7 @@ func (b *Bucket) refusal(r minio.ErrorResponse) (fail.Kind, string) {
 		return fail.NotFound, fmt.Sprintf("there is no bucket %q at %s: create it, or correct the store's URL", b.bucket, b.endpoint)
 	case "PreconditionFailed":
 		return fail.Exists, "the object exists already in " + b.String()
-	case "InvalidAccessKeyId":
+	case "InvalidAccessKeyId", "XAdminUserNotFound": // the second is versitygw's
 		return fail.Denied, fmt.Sprintf("%s does not know the access key from %s", b.endpoint, b.source)
 	case "SignatureDoesNotMatch":
 		return fail.Denied, fmt.Sprintf("the secret key from %s does not belong to its access key (or something between here and %s changes requests)", b.source, b.endpoint)

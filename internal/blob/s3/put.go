@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"slices"
 
 	"github.com/minio/minio-go/v7"
@@ -114,12 +115,12 @@ func (p put) last(ctx context.Context, send func(minio.PutObjectOptions) error) 
 var conflicts = []string{"ConditionalRequestConflict", "OperationAborted", minio.Conflict}
 
 func (p put) mustBeAbsent(ctx context.Context) error {
-	_, err := p.b.stat(ctx, p.name)
+	_, err := p.b.core.StatObject(ctx, p.b.bucket, p.name, minio.StatObjectOptions{})
 	if err == nil {
 		return fail.Errorf(fail.Exists, "the object exists already in %s", p.b)
 	}
-	if minio.ToErrorResponse(err).Code == minio.NoSuchKey {
-		return nil
+	if minio.ToErrorResponse(err).StatusCode == http.StatusNotFound {
+		return nil // if it is the bucket that is missing, the write will say so
 	}
 	return err
 }

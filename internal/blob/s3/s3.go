@@ -46,7 +46,7 @@ const (
 	tries  = 3    // of each request, the first included
 	maxKey = 1024 // bytes, with the prefix: S3's limit
 	// afterwards bounds what a Put does after it has failed: abort the upload, look for its object.
-	afterwards = 3 * time.Second
+	afterwards = 2 * time.Second
 )
 
 // Bucket is a blob.Bucket in an S3 bucket, below a prefix.
@@ -254,11 +254,12 @@ func (b *Bucket) Stat(ctx context.Context, key string) (blob.Info, error) {
 	return blob.Info{Key: key, Size: info.Size, Modified: info.LastModified}, nil
 }
 
-// stat asks with HEAD. Its errors come without a body, so one that is not plainly "no such key" is asked for again with a GET of one byte, which says more.
+// stat asks with HEAD. Its errors come without a body: a 404 may mean the key, the bucket or, with some servers, the user. So what is refused is
+// asked for again with a GET of one byte, which says more.
 func (b *Bucket) stat(ctx context.Context, name string) (minio.ObjectInfo, error) {
 	info, err := b.core.StatObject(ctx, b.bucket, name, minio.StatObjectOptions{})
 	var response minio.ErrorResponse
-	if !errors.As(err, &response) || response.StatusCode == http.StatusNotFound || response.StatusCode >= 500 {
+	if !errors.As(err, &response) || response.StatusCode >= 500 {
 		return info, err
 	}
 	var opts minio.GetObjectOptions
