@@ -89,3 +89,30 @@ func TestClock(t *testing.T) {
 		}
 	}
 }
+
+var testName = regexp.MustCompile("`((?:Test|Fuzz)[A-Za-z0-9]+)`")
+
+// TestProofs wants every test that a document names to exist.
+func TestProofs(t *testing.T) {
+	exists := map[string]bool{}
+	for _, file := range tracked(t, "*_test.go") {
+		text, err := os.ReadFile(filepath.Join(root(t), file))
+		if err != nil {
+			continue // deleted in the work tree
+		}
+		for _, m := range regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)[A-Za-z0-9]+)\(`).FindAllStringSubmatch(string(text), -1) {
+			exists[m[1]] = true
+		}
+	}
+	for _, page := range tracked(t, "*.md") {
+		text, err := os.ReadFile(filepath.Join(root(t), page))
+		if err != nil {
+			continue
+		}
+		for _, m := range testName.FindAllStringSubmatch(string(text), -1) {
+			if !exists[m[1]] {
+				t.Errorf("%s names %s, which does not exist", page, m[1])
+			}
+		}
+	}
+}
