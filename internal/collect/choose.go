@@ -24,10 +24,7 @@ var needed = []string{"list", "get", "create", "delete"}
 
 // listable are the types that can be saved, without the second copies of twins.
 func listable(types []object.Type) []object.Type {
-	served := make(map[string]bool, len(types))
-	for _, t := range types {
-		served[t.GroupResource()] = true
-	}
+	served := served(types)
 	var out []object.Type
 	for _, t := range types {
 		view := slices.ContainsFunc(needed, func(verb string) bool { return !slices.Contains(t.Verbs, verb) })

@@ -21,6 +21,7 @@
 //   - No object is decoded; memory is one buffer a lane, which grows to the largest item.
 //   - A kind that cannot be listed is a Problem of the Result, never the end of the run. The run ends
 //     for a cancelled context, an error of the Sink, an API server that is gone, and ErrExpired.
+//   - A kind that is defined at R and missing in the request's types is a Problem too.
 //   - Objects that are being deleted are left out and named.
 //
 // It does not retry a run: after ErrExpired the caller starts again with a new Sink.
@@ -115,7 +116,7 @@ func Run(ctx context.Context, source Source, req Request, sink Sink) (Result, er
 	if req.Parallel <= 0 {
 		req.Parallel = 3
 	}
-	r := &run{source: source, req: req, sink: sink, buffers: buffers()}
+	r := &run{source: source, req: req, sink: sink, buffers: buffers(), served: served(req.Types)}
 	r.result.Counts = map[schema.GroupVersionResource]int{}
 	tasks, err := r.plan(ctx)
 	if err != nil {

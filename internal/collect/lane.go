@@ -202,6 +202,11 @@ func (l *lane) item(of task, raw []byte) error {
 		l.run.note("", fmt.Sprintf("list %s: an item has the name %q and the namespace %q", t.GroupResource(), head.Name, head.Namespace))
 		return nil
 	}
+	if isDefinition(t) && t.Preferred {
+		if what := l.run.missed(head, raw); what != "" {
+			l.run.note("", what)
+		}
+	}
 	it := Item{Ref: t.Ref(head.Namespace, head.Name), Type: t, Head: head, Body: raw}
 	it.Head.Terminating = false // whether it would be taken if it were not being deleted
 	takes, err := l.run.takes(it, of.yes)

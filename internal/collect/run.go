@@ -25,6 +25,7 @@ type run struct {
 	anchor  anchor
 	needs   *needs              // nil: everything is taken for its own sake
 	buffers chan *object.Buffer // of probes
+	served  map[string]bool     // group-resources of the request
 
 	mu     sync.Mutex // guards result while lanes work
 	result Result
