@@ -55,7 +55,7 @@ func dropEmpty(o map[string]any) {
 }
 
 // builtinOwners are the owners whose controllers adopt children that fit, or make them anew.
-var builtinOwners = []string{"Pod.", "Node.", "Service.", "ReplicationController.", "Deployment.apps", "ReplicaSet.apps", "StatefulSet.apps",
+var builtinOwners = []string{"Pod.", "Node.", "Service.", "Endpoints.", "ReplicationController.", "Deployment.apps", "ReplicaSet.apps", "StatefulSet.apps",
 	"DaemonSet.apps", "Job.batch", "CronJob.batch"}
 
 func builtinOwner(e any) bool {

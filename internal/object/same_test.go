@@ -131,6 +131,7 @@ var ruleCases = map[string][]struct{ object, ignored, real, at string }{
 		{owned("ReplicaSet", "apps/v1", "1"), `{"metadata":{"ownerReferences":[{"apiVersion":"apps/v1","kind":"ReplicaSet","name":"o","uid":"2","controller":true}]}}`,
 			`{"metadata":{"ownerReferences":[{"apiVersion":"apps/v1","kind":"ReplicaSet","name":"p","uid":"1","controller":true}]}}`, "/metadata/ownerReferences/0/name"},
 		{owned("ReplicaSet", "apps/v1", "1"), `{"metadata":{"ownerReferences":null}}`, `{"metadata":{"ownerReferences":[{"apiVersion":"e.com/v1","kind":"Widget","name":"w"}]}}`, "/metadata/ownerReferences"},
+		{owned("Endpoints", "v1", "1"), `{"metadata":{"ownerReferences":null}}`, `{"metadata":{"ownerReferences":[{"apiVersion":"apps.e.com/v1","kind":"Deployment","name":"w"}]}}`, "/metadata/ownerReferences"},
 		{owned("Widget", "e.com/v1", "1"), `{"metadata":{"ownerReferences":[{"apiVersion":"e.com/v1","kind":"Widget","name":"o","uid":"2","controller":true,"blockOwnerDeletion":true}]}}`,
 			`{"metadata":{"ownerReferences":null}}`, "/metadata/ownerReferences"}},
 	"finalizers": {{`{"apiVersion":"v1","kind":"PersistentVolumeClaim","metadata":{"name":"a","finalizers":["kubernetes.io/pvc-protection","b","a"]}}`,
