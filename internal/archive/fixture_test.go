@@ -43,9 +43,13 @@ func expect(t *testing.T, set string) expected {
 	return e
 }
 
+func openFixture(set, backup string) (*os.File, error) {
+	return os.Open(filepath.Join(fixtures, set, "bucket", "backups", backup, backup+".tar.gz"))
+}
+
 func open(t testing.TB, set, backup string) *os.File {
 	t.Helper()
-	f, err := os.Open(filepath.Join(fixtures, set, "bucket", "backups", backup, backup+".tar.gz"))
+	f, err := openFixture(set, backup)
 	if err != nil {
 		t.Fatalf("the reference data must lie in ../shared/fixtures beside the repository: %v", err)
 	}

@@ -201,9 +201,9 @@ func (m *member) close() error {
 	close(m.order)
 	close(m.jobs)
 	<-m.ended
-	err := errClosed
 	m.abort(errClosed) // a later put is refused
-	if m.err != err {
+	m.free = nil
+	if m.err != errClosed {
 		return m.err
 	}
 	return nil
