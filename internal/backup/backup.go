@@ -77,11 +77,13 @@ type Result struct {
 	Backup   *velerov1.Backup
 	Manifest *store.Manifest
 	Report   report.Report
+	Took     time.Duration
 }
 
 // Run makes the backup that b asks for; b itself is not changed. An error means that no backup exists under that name because of this run.
 func (e *Engine) Run(ctx context.Context, b *velerov1.Backup, o Options) (Result, error) {
-	r := &run{Engine: e, options: o, backup: prepare(b, e.Now())}
+	start := e.Now()
+	r := &run{Engine: e, options: o, backup: prepare(b, start)}
 	r.log.now = e.Now
 	r.log.backup = b.Namespace + "/" + b.Name
 	e.Observe.Step("Reading what the cluster serves")
@@ -99,7 +101,7 @@ func (e *Engine) Run(ctx context.Context, b *velerov1.Backup, o Options) (Result
 		}
 		return Result{}, errors.Join(err, draft.Abort(ctx))
 	}
-	return Result{Backup: r.backup, Manifest: r.manifest, Report: r.report}, nil
+	return Result{Backup: r.backup, Manifest: r.manifest, Report: r.report, Took: e.Now().Sub(start)}, nil
 }
 
 // prepare fills in what the server of Velero fills in, and starts the clock.
@@ -172,9 +174,12 @@ var attempts = []struct {
 
 // collect lists everything into the archive. When the revision is gone, the upload is dropped and begun anew.
 func (r *run) collect(ctx context.Context) error {
-	for _, a := range attempts {
-		if a.note != "" {
+	for i, a := range attempts {
+		if i > 0 {
 			r.log.warn(a.note)
+			if err := r.look(ctx); err != nil { // what the cluster serves may have changed, too
+				return err
+			}
 		}
 		if !a.exact && r.options.Consistency == Require {
 			return fail.Errorf(fail.Transient, "%w; --consistency=require does not allow a revision for each kind: try again when the cluster is quieter, or raise the API server's --etcd-compaction-interval", collect.ErrExpired)

@@ -49,6 +49,7 @@ func (r *run) reset() {
 
 // look asks the cluster what there is, and makes the filter out of the answer.
 func (r *run) look(ctx context.Context) error {
+	r.found, r.doubts = nil, nil
 	info, err := r.Cluster.Version(ctx)
 	if err != nil {
 		return err

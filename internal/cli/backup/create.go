@@ -223,7 +223,7 @@ func (o *createOptions) submit(ctx context.Context, e *env.Env, b *velerov1.Back
 	}
 	status := result.Backup.Status
 	e.Say("Backup completed with status: %s. %d items in %s%s.", status.Phase, status.Progress.ItemsBackedUp,
-		status.CompletionTimestamp.Sub(status.StartTimestamp.Time).Round(time.Millisecond), counts(status.Errors, status.Warnings))
+		result.Took.Round(time.Millisecond), counts(status.Errors, status.Warnings))
 	e.Say("You may check for more information using the commands `%s backup describe %s` and `%s backup logs %s`.", e.Name, b.Name, e.Name, b.Name)
 	if status.Phase == velerov1.BackupPhasePartiallyFailed {
 		return env.Ended{Code: env.ExitPartial}
