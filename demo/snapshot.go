@@ -7,8 +7,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"slices"
-	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -134,49 +132,4 @@ func unsettled(s snapshot) string {
 func number(s state, path ...string) (int64, bool) {
 	n, ok, err := unstructured.NestedInt64(s.object.Object, path...)
 	return n, ok && err == nil
-}
-
-// change is an object that is not what it was.
-type change struct {
-	ref   object.Ref
-	what  string
-	where []object.Difference
-}
-
-func (c change) String() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s", c.ref, c.what)
-	for _, w := range c.where {
-		fmt.Fprintf(&b, "\n      %s", w)
-	}
-	return b.String()
-}
-
-// diff compares two snapshots under the declared normalisation, sorted. What the cluster makes by itself, under names and
-// with contents of its own, is left out.
-func diff(before, after snapshot) []change {
-	var changes []change
-	for ref, was := range before {
-		if _, ok := object.Generated(ref, was.head); ok {
-			continue
-		}
-		is, ok := after[ref]
-		if !ok {
-			changes = append(changes, change{ref: ref, what: "is gone"})
-			continue
-		}
-		if same, where := object.Same(was.object, is.object, object.SameOptions{}); !same {
-			changes = append(changes, change{ref: ref, what: "differs", where: where})
-		}
-	}
-	for ref, is := range after {
-		if _, ok := object.Generated(ref, is.head); ok {
-			continue
-		}
-		if _, ok := before[ref]; !ok {
-			changes = append(changes, change{ref: ref, what: "is new"})
-		}
-	}
-	slices.SortFunc(changes, func(a, b change) int { return object.Compare(a.ref, b.ref) })
-	return changes
 }
