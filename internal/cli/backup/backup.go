@@ -4,10 +4,24 @@
 package backup
 
 import (
+	"context"
+
 	"github.com/spf13/cobra"
 
+	velerov1 "hozon.dev/hozon/api/velero/v1"
 	"hozon.dev/hozon/internal/cli/env"
+	"hozon.dev/hozon/internal/store"
 )
+
+var noun = env.Noun[*velerov1.Backup]{
+	Sort: store.Backup, Kind: "Backup", Logs: store.Logs,
+	Names: func(ctx context.Context, s *store.Store) ([]string, error) { return s.Backups(ctx) },
+	Read: func(ctx context.Context, s *store.Store, name string) (*velerov1.Backup, error) {
+		return s.Backup(ctx, name)
+	},
+	Table:    table,
+	Describe: describe,
+}
 
 // New is `hozon backup`.
 func New(e *env.Env) *cobra.Command {

@@ -65,7 +65,7 @@ read is reported and does not end the backup; the backup is then PartiallyFailed
 
   # What would be asked for, as an object
   hozon backup create shop-1 --include-namespaces 'shop*' -o yaml`,
-		Args: exactName("backup"),
+		Args: noun.OneName,
 		RunE: func(c *cobra.Command, args []string) error {
 			o.name = args[0]
 			return o.run(c.Context(), e)
@@ -73,15 +73,6 @@ read is reported and does not end the backup; the backup is then PartiallyFailed
 	}
 	o.addFlags(c.Flags())
 	return c
-}
-
-func exactName(what string) cobra.PositionalArgs {
-	return func(_ *cobra.Command, args []string) error {
-		if len(args) != 1 {
-			return env.Usagef("give the name of one %s, not %d", what, len(args))
-		}
-		return nil
-	}
 }
 
 func (o *createOptions) addFlags(f *pflag.FlagSet) {

@@ -41,46 +41,13 @@ type volumeInfo struct {
 
 // NewDescribe is `hozon backup describe`, and `hozon describe backups` under the other name.
 func NewDescribe(e *env.Env, use string) *cobra.Command {
-	var output env.Output
-	var selector string
-	var details bool
-	c := &cobra.Command{
-		Use:   use + " [NAMES]",
-		Short: "Say what backups hold and how they went",
-		Example: `  hozon backup describe monday --store /srv/backups
+	return noun.Description(e, use, "Say what backups hold and how they went", `  hozon backup describe monday --store /srv/backups
   hozon backup describe monday --details
-  hozon backup describe monday -o json`,
-		RunE: func(c *cobra.Command, args []string) error {
-			if err := output.Check(); err != nil {
-				return err
-			}
-			s, err := e.OpenStore(c.Context(), false)
-			if err != nil {
-				return err
-			}
-			backups, err := load(c.Context(), e, s, args, selector)
-			if err != nil {
-				return err
-			}
-			var all []description
-			for _, b := range backups {
-				d, err := describe(c.Context(), s, b, details)
-				if err != nil {
-					return err
-				}
-				all = append(all, d)
-			}
-			return printDescriptions(e, output.Format, all, details)
-		},
-	}
-	output.AddFlag(c.Flags(), "plaintext", "json", "yaml")
-	c.Flags().StringVarP(&selector, "selector", "l", "", "Only backups that match this label selector.")
-	c.Flags().BoolVar(&details, "details", false, "Also list every object.")
-	return c
+  hozon backup describe monday -o json`)
 }
 
 // describe reads the side files. Those that are missing are left out; those that cannot be read are an error.
-func describe(ctx context.Context, s *store.Store, b *velerov1.Backup, details bool) (description, error) {
+func describe(ctx context.Context, s *store.Store, b *velerov1.Backup, details bool) (env.Description, error) {
 	d := description{Backup: b}
 	m, err := s.Manifest(ctx, b.Name)
 	if err == nil {
@@ -113,23 +80,8 @@ func optional(err error) error {
 	return err
 }
 
-func printDescriptions(e *env.Env, format string, all []description, details bool) error {
-	if format != "plaintext" {
-		if len(all) == 1 {
-			return e.Print(format, all[0])
-		}
-		return e.Print(format, all)
-	}
-	var texts []string
-	for _, d := range all {
-		texts = append(texts, d.text(details))
-	}
-	_, err := fmt.Fprint(e.Out, strings.Join(texts, "\n\n"))
-	return err
-}
-
-// text is Velero's layout (contract: describe, plain text), with Consistency added.
-func (d description) text(details bool) string {
+// Text is Velero's layout (contract: describe, plain text), with Consistency added.
+func (d description) Text(details bool) string {
 	b, out := d.Backup, env.NewDescriber()
 	out.Line(0, "Name:", b.Name)
 	out.Line(0, "Namespace:", b.Namespace)

@@ -27,7 +27,7 @@ func newDownload(e *env.Env) *cobra.Command {
 
 The archive holds everything that was saved, Secrets in clear text included: the file is made with mode 0600.`,
 		Example: "  hozon backup download monday -o /tmp/monday.tar.gz --store /srv/backups",
-		Args:    exactName("backup"),
+		Args:    noun.OneName,
 		RunE: func(c *cobra.Command, args []string) error {
 			s, err := e.OpenStore(c.Context(), false)
 			if err != nil {

@@ -21,7 +21,7 @@ each object with its place and SHA-256 in the index. Backups by Velero, which ha
 
 Exit codes: 0 intact, 1 damaged or not readable.`,
 		Example: "  hozon backup verify monday --store /srv/backups",
-		Args:    exactName("backup"),
+		Args:    noun.OneName,
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := output.Check(); err != nil {
 				return err

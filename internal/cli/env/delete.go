@@ -14,24 +14,22 @@ import (
 	"hozon.dev/hozon/internal/store"
 )
 
-// DeleteOptions are the flags of the delete commands.
-type DeleteOptions struct {
-	Confirm  bool
-	All      bool
-	Selector string
+// deleteOptions are the flags of the delete commands.
+type deleteOptions struct {
+	confirm, all bool
+	selector     string
 }
 
-// AddFlags registers the flags.
-func (o *DeleteOptions) AddFlags(f *pflag.FlagSet, what string) {
-	f.BoolVar(&o.Confirm, "confirm", false, "Do not ask.")
-	f.BoolVar(&o.All, "all", false, "Delete all "+what+".")
-	f.StringVarP(&o.Selector, "selector", "l", "", "Delete the "+what+" that match this label selector.")
+func (o *deleteOptions) addFlags(f *pflag.FlagSet, what string) {
+	f.BoolVar(&o.confirm, "confirm", false, "Do not ask.")
+	f.BoolVar(&o.all, "all", false, "Delete all "+what+".")
+	f.StringVarP(&o.selector, "selector", "l", "", "Delete the "+what+" that match this label selector.")
 }
 
-// Check wants exactly one of names, --all and --selector.
-func (o *DeleteOptions) Check(names []string) error {
+// check wants exactly one of names, --all and --selector.
+func (o *deleteOptions) check(names []string) error {
 	given := 0
-	for _, yes := range []bool{len(names) > 0, o.All, o.Selector != ""} {
+	for _, yes := range []bool{len(names) > 0, o.all, o.selector != ""} {
 		if yes {
 			given++
 		}
@@ -42,11 +40,11 @@ func (o *DeleteOptions) Check(names []string) error {
 	return nil
 }
 
-// DeleteAll deletes what the names stand for, after asking unless told not to. It goes on after an error.
-func (e *Env) DeleteAll(ctx context.Context, s *store.Store, sort store.Sort, names []string, confirmed bool) error {
+// deleteAll deletes what the names stand for, after asking unless told not to. It goes on after an error.
+func (e *Env) deleteAll(ctx context.Context, s *store.Store, sort store.Sort, names []string, confirmed bool) error {
 	if !confirmed {
 		e.Say("This deletes from %s: %s", s, strings.Join(names, ", "))
-		if !e.Confirm() {
+		if !e.confirm() {
 			e.Say("Nothing was deleted.")
 			return Ended{Code: ExitFailed}
 		}
@@ -64,8 +62,8 @@ func (e *Env) DeleteAll(ctx context.Context, s *store.Store, sort store.Sort, na
 	return errors.Join(errs...)
 }
 
-// Confirm asks for a yes. No answer, as from a closed input, is a no.
-func (e *Env) Confirm() bool {
+// confirm asks for a yes. No answer, as from a closed input, is a no.
+func (e *Env) confirm() bool {
 	fmt.Fprint(e.Err, "Are you sure you want to continue (Y/N)? ")
 	answer, _ := bufio.NewReader(e.In).ReadString('\n')
 	switch strings.ToLower(strings.TrimSpace(answer)) {

@@ -5,6 +5,7 @@ package restore
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -170,7 +171,7 @@ func (o *createOptions) validate(r *velerov1.Restore) error {
 		return env.Usagef("--resource-modifier-configmap and --resource-policies-configmap cannot be used with --store yet")
 	}
 	if texts := filter.ValidateRestore(r.Spec); len(texts) > 0 {
-		return env.Usagef("%s", joined(texts))
+		return env.Usagef("%s", strings.Join(texts, "; "))
 	}
 	return nil
 }

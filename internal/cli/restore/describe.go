@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -28,43 +27,10 @@ type description struct {
 
 // NewDescribe is `hozon restore describe`, and `hozon describe restores` under the other name.
 func NewDescribe(e *env.Env, use string) *cobra.Command {
-	var output env.Output
-	var selector string
-	var details bool
-	c := &cobra.Command{
-		Use:     use + " [NAMES]",
-		Short:   "Say what restores did, object by object with --details",
-		Example: "  hozon restore describe monday-20261120093000 --details --store /srv/backups",
-		RunE: func(c *cobra.Command, args []string) error {
-			if err := output.Check(); err != nil {
-				return err
-			}
-			s, err := e.OpenStore(c.Context(), false)
-			if err != nil {
-				return err
-			}
-			restores, err := load(c.Context(), e, s, args, selector)
-			if err != nil {
-				return err
-			}
-			var all []description
-			for _, r := range restores {
-				d, err := describe(c.Context(), s, r, details)
-				if err != nil {
-					return err
-				}
-				all = append(all, d)
-			}
-			return printDescriptions(e, output.Format, all)
-		},
-	}
-	output.AddFlag(c.Flags(), "plaintext", "json", "yaml")
-	c.Flags().StringVarP(&selector, "selector", "l", "", "Only restores that match this label selector.")
-	c.Flags().BoolVar(&details, "details", false, "Also list every object and what became of it.")
-	return c
+	return noun.Description(e, use, "Say what restores did, object by object with --details", "  hozon restore describe monday-20261120093000 --details --store /srv/backups")
 }
 
-func describe(ctx context.Context, s *store.Store, r *velerov1.Restore, details bool) (description, error) {
+func describe(ctx context.Context, s *store.Store, r *velerov1.Restore, details bool) (env.Description, error) {
 	d := description{Restore: r}
 	read := func(f store.File, v any) (bool, error) {
 		err := s.ReadJSON(ctx, store.Restore, r.Name, f, v)
@@ -94,23 +60,8 @@ func describe(ctx context.Context, s *store.Store, r *velerov1.Restore, details 
 	return d, err
 }
 
-func printDescriptions(e *env.Env, format string, all []description) error {
-	if format != "plaintext" {
-		if len(all) == 1 {
-			return e.Print(format, all[0])
-		}
-		return e.Print(format, all)
-	}
-	var texts []string
-	for _, d := range all {
-		texts = append(texts, d.text())
-	}
-	_, err := fmt.Fprint(e.Out, strings.Join(texts, "\n\n"))
-	return err
-}
-
-// text is Velero's layout (contract: describe, restore order).
-func (d description) text() string {
+// Text is Velero's layout (contract: describe, restore order).
+func (d description) Text(bool) string {
 	r, out := d.Restore, env.NewDescriber()
 	out.Line(0, "Name:", r.Name)
 	out.Line(0, "Namespace:", r.Namespace)

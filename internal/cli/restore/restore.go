@@ -4,10 +4,24 @@
 package restore
 
 import (
+	"context"
+
 	"github.com/spf13/cobra"
 
+	velerov1 "hozon.dev/hozon/api/velero/v1"
 	"hozon.dev/hozon/internal/cli/env"
+	"hozon.dev/hozon/internal/store"
 )
+
+var noun = env.Noun[*velerov1.Restore]{
+	Sort: store.Restore, Kind: "Restore", Logs: store.RestoreLogs,
+	Names: func(ctx context.Context, s *store.Store) ([]string, error) { return s.Restores(ctx) },
+	Read: func(ctx context.Context, s *store.Store, name string) (*velerov1.Restore, error) {
+		return s.Restore(ctx, name)
+	},
+	Table:    table,
+	Describe: describe,
+}
 
 // New is `hozon restore`.
 func New(e *env.Env) *cobra.Command {
