@@ -50,7 +50,7 @@ func (r *Run) meet(ctx context.Context, w *work, body []byte, repeated bool) {
 		r.unchanged(ctx, w, live)
 		return
 	}
-	if reason, ok := w.generated(); ok {
+	if reason, ok := generated(w.Job); ok {
 		r.outcome(w.Job, report.Skipped, "exists in another state: "+reason, w.warning)
 		return
 	}
@@ -74,15 +74,15 @@ func held(want, live *unstructured.Unstructured) bool {
 }
 
 // generated reports whether clusters make the object by themselves, so that the target's own is the right one.
-func (w *work) generated() (string, bool) {
-	if w.Entry == nil {
+func generated(j Job) (string, bool) {
+	if j.Entry == nil {
 		return "", false
 	}
-	head, err := object.Scan(w.Body)
+	head, err := object.Scan(j.Body)
 	if err != nil {
 		return "", false
 	}
-	return object.Generated(w.Entry.Ref, head)
+	return object.Generated(j.Entry.Ref, head)
 }
 
 // existsWarning is Velero's text, which depends on the policy.

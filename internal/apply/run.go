@@ -95,8 +95,8 @@ func New(o Options) *Run {
 // served reports whether the target had the kind before the run.
 func (r *Run) served(t object.Type) bool { return r.has[place{t.GroupVersion(), t.Resource, ""}] }
 
-// Stage executes the jobs that feed hands to do, side by side, then waits for what the level asks for. do copies what it needs of
-// the job's body before it returns. Stage returns the error of feed, or the cause of a cancelled context.
+// Stage executes the jobs that feed hands to do, side by side, then waits for what the level asks for. Bodies must not be changed
+// after they were handed over. Stage returns the error of feed, or the cause of a cancelled context.
 func (r *Run) Stage(ctx context.Context, level plan.Level, feed func(do func(Job) error) error) error {
 	barrier := r.barrier(ctx, level)
 	defer barrier.close()
@@ -120,7 +120,6 @@ func (r *Run) all(ctx context.Context, feed func(do func(Job) error) error) erro
 			r.bytes.Release(weight)
 			return err
 		}
-		j.Body = append([]byte(nil), j.Body...)
 		wg.Go(func() {
 			defer r.bytes.Release(weight)
 			defer r.limit.release()

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -64,8 +65,12 @@ type Result struct {
 	Entries []plan.Entry
 }
 
-// maxKept bounds the bytes of the bodies that are kept from the first pass on, so that no second one is needed.
-const maxKept = 32 << 20
+// maxKept bounds the bytes of the bodies that are kept from the first pass on, so that no second one is needed: fewer if there is an
+// index, by which single objects are read.
+const (
+	maxKept        = 32 << 20
+	maxKeptIndexed = 4 << 20
+)
 
 // run is the state of one Run.
 type run struct {
@@ -73,6 +78,8 @@ type run struct {
 	o       Options
 	restore *velerov1.Restore
 	backup  *velerov1.Backup
+	index   *store.Manifest // nil: another tool made the backup, and there is no index
+	items   sync.Mutex      // guards report.Items and Counts, and calls of the observer
 	report  report.Report
 	log     *logbook
 	filter  *filter.Filter
@@ -187,6 +194,9 @@ func (r *run) admit(ctx context.Context) error {
 		return err
 	}
 	r.backup = backup
+	if r.index, err = r.Store.Manifest(ctx, backup.Name); err != nil && !fail.Is(err, fail.NotFound) {
+		return err
+	}
 	return r.checkBackup()
 }
 

@@ -4,7 +4,10 @@ package restore
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
+	"io"
 	"strings"
 
 	"hozon.dev/hozon/internal/archive"
@@ -26,7 +29,7 @@ type finding struct {
 }
 
 // walk reads the archive from beginning to end and hands each object to fn: once in its preferred version, and once in every other
-// version that was saved.
+// version that was saved. An archive that is not the one in the manifest is fail.Corrupt.
 func (r *run) walk(ctx context.Context, fn func(e archive.Entry) error) error {
 	name := r.backup.Name
 	file, err := r.Store.Open(ctx, store.Backup, name, store.Archive, 0, -1)
@@ -34,7 +37,8 @@ func (r *run) walk(ctx context.Context, fn func(e archive.Entry) error) error {
 		return err
 	}
 	defer file.Close()
-	_, err = archive.Read(file, archive.ReadOptions{}, func(e archive.Entry) error {
+	sum := sha256.New()
+	_, err = archive.Read(io.TeeReader(file, sum), archive.ReadOptions{}, func(e archive.Entry) error {
 		if err := context.Cause(ctx); err != nil {
 			return err
 		}
@@ -45,6 +49,13 @@ func (r *run) walk(ctx context.Context, fn func(e archive.Entry) error) error {
 	})
 	if err != nil {
 		return fmt.Errorf("backup %s: %w", name, err)
+	}
+	if r.index == nil {
+		return nil
+	}
+	recorded, ok := r.index.File(store.Archive.Of(name))
+	if got := hex.EncodeToString(sum.Sum(nil)); !ok || got != recorded.SHA256 {
+		return fail.Errorf(fail.Corrupt, "backup %s: the archive has the SHA-256 %s, its manifest says %q", name, got, recorded.SHA256)
 	}
 	return nil
 }
@@ -58,7 +69,10 @@ func (r *run) scan(ctx context.Context) error {
 		return err
 	}
 	r.bodies = map[int][]byte{}
-	kept, words := 0, interner{}
+	kept, most, words := 0, maxKept, interner{}
+	if r.index != nil {
+		most = maxKeptIndexed
+	}
 	err = r.walk(ctx, func(e archive.Entry) error {
 		if e.Ref.Namespace != "" && !selector.Namespace(e.Ref.Namespace) {
 			return nil
@@ -68,7 +82,7 @@ func (r *run) scan(ctx context.Context) error {
 			r.found = append(r.found, finding{words.ref(e.Ref), err})
 			return nil
 		}
-		if kept += len(e.Body); kept > maxKept {
+		if kept += len(e.Body); kept > most {
 			r.bodies = nil
 		}
 		if r.bodies != nil {
@@ -84,9 +98,13 @@ func (r *run) scan(ctx context.Context) error {
 		return err
 	}
 	for _, f := range r.found {
-		if r.filter.Resource(f.ref.Group, f.ref.Resource) {
-			r.item(report.Item{Ref: f.ref, Action: report.Failed, Reason: f.err.Error()})
+		if !r.filter.Resource(f.ref.Group, f.ref.Resource) {
+			continue
 		}
+		if to, ok := r.restore.Spec.NamespaceMapping[f.ref.Namespace]; ok {
+			f.ref.Namespace = to
+		}
+		r.item(report.Item{Ref: f.ref, Action: report.Failed, Reason: f.err.Error()})
 	}
 	return nil
 }

@@ -9,7 +9,6 @@ import (
 
 	velerov1 "hozon.dev/hozon/api/velero/v1"
 	"hozon.dev/hozon/internal/apply"
-	"hozon.dev/hozon/internal/archive"
 	"hozon.dev/hozon/internal/cluster"
 	"hozon.dev/hozon/internal/filter"
 	"hozon.dev/hozon/internal/object"
@@ -101,39 +100,10 @@ func (r *run) apply(ctx context.Context) error {
 	return context.Cause(ctx)
 }
 
-// feed hands the saved objects of steps to do: from memory, or by a pass over the archive.
-func (r *run) feed(ctx context.Context, steps []plan.Step) func(do func(apply.Job) error) error {
-	return func(do func(apply.Job) error) error {
-		wanted := map[object.Ref]plan.Step{}
-		for _, s := range steps {
-			var err error
-			switch {
-			case s.Item < 0:
-				err = do(apply.Job{Step: s})
-			case r.bodies != nil:
-				err = do(apply.Job{Step: s, Entry: &r.entries[s.Item], Body: r.bodies[s.Item]})
-			default:
-				wanted[r.entries[s.Item].Ref] = s
-			}
-			if err != nil {
-				return err
-			}
-		}
-		if len(wanted) == 0 {
-			return nil
-		}
-		return r.walk(ctx, func(e archive.Entry) error {
-			s, ok := wanted[e.Ref]
-			if !ok || e.Err != nil || r.entries[s.Item].Version != e.Version {
-				return nil
-			}
-			return do(apply.Job{Step: s, Entry: &r.entries[s.Item], Body: e.Body})
-		})
-	}
-}
-
 // item takes note of what came of an object.
 func (r *run) item(i report.Item) {
+	r.items.Lock()
+	defer r.items.Unlock()
 	r.report.Add(i)
 	r.log.item(i)
 	if r.Observe != nil {

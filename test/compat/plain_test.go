@@ -90,6 +90,11 @@ func TestPlain(t *testing.T) {
 				}
 			}
 			checkFailures(t, first, tc.failed)
+			for _, w := range first.Report.Warnings {
+				if tc.failed == 0 || !strings.Contains(w.Text, "reference to its owner Service") { // which failed
+					t.Errorf("warning: %s", w.Text)
+				}
+			}
 			compare(t, k, tc.name)
 			again(t, rerun{tc.spec, tc.failed, tc.name, tc.shared}, func(name string, spec velerov1.RestoreSpec) (restore.Result, error) {
 				return run(t, k, s, name, spec, restore.Options{})

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package restore
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"hozon.dev/hozon/internal/apply"
+	"hozon.dev/hozon/internal/archive"
+	"hozon.dev/hozon/internal/object"
+	"hozon.dev/hozon/internal/plan"
+	"hozon.dev/hozon/internal/report"
+	"hozon.dev/hozon/internal/store"
+)
+
+// maxPlaces bounds the places of items in the archive that are kept at a time.
+const maxPlaces = 1 << 14
+
+// feed hands the saved objects of steps to do: from memory, by the index, or by a pass over the archive.
+func (r *run) feed(ctx context.Context, steps []plan.Step) func(do func(apply.Job) error) error {
+	return func(do func(apply.Job) error) error {
+		f := &feeder{run: r, do: do, wanted: map[object.Ref]plan.Step{}}
+		for _, s := range steps {
+			var err error
+			switch {
+			case s.Item < 0:
+				err = do(apply.Job{Step: s})
+			case r.bodies != nil:
+				err = do(apply.Job{Step: s, Entry: &r.entries[s.Item], Body: r.bodies[s.Item]})
+			default:
+				f.wanted[r.entries[s.Item].Ref] = s
+			}
+			if err != nil {
+				return err
+			}
+		}
+		if len(f.wanted) == 0 {
+			return nil
+		}
+		if err := f.read(ctx); err != nil {
+			return err
+		}
+		f.lost()
+		return nil
+	}
+}
+
+// feeder looks for the bodies of a stage.
+type feeder struct {
+	run    *run
+	do     func(apply.Job) error
+	wanted map[object.Ref]plan.Step // what has not been found yet
+}
+
+// give hands a body on, if it is wanted. The body must stay as it is.
+func (f *feeder) give(ref object.Ref, body []byte) error {
+	s := f.wanted[ref]
+	delete(f.wanted, ref)
+	return f.do(apply.Job{Step: s, Entry: &f.run.entries[s.Item], Body: body})
+}
+
+func (f *feeder) wants(ref object.Ref, version string) bool {
+	s, ok := f.wanted[ref]
+	return ok && f.run.entries[s.Item].Version == version
+}
+
+func (f *feeder) read(ctx context.Context) error {
+	if f.run.index != nil {
+		return f.byIndex(ctx)
+	}
+	return f.run.walk(ctx, func(e archive.Entry) error {
+		if e.Err != nil || !f.wants(e.Ref, e.Version) {
+			return nil
+		}
+		return f.give(e.Ref, bytes.Clone(e.Body))
+	})
+}
+
+// byIndex reads the blocks that hold what is wanted, a bounded number of items at a time.
+func (f *feeder) byIndex(ctx context.Context) error {
+	name := f.run.backup.Name
+	file, err := f.run.Store.Open(ctx, store.Backup, name, store.Index, 0, -1)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	places := map[archive.Span][]archive.IndexEntry{}
+	n := 0
+	err = archive.ReadIndex(file, func(e archive.IndexEntry) error {
+		if !f.wants(e.Ref, e.Version) {
+			return context.Cause(ctx)
+		}
+		places[e.Block] = append(places[e.Block], e)
+		if n++; n < maxPlaces {
+			return nil
+		}
+		defer clear(places)
+		n = 0
+		return f.blocks(ctx, places)
+	})
+	if err == nil {
+		err = f.blocks(ctx, places)
+	}
+	if err != nil {
+		return fmt.Errorf("backup %s: %w", name, err)
+	}
+	return nil
+}
+
+// blocks reads items block by block, in the order in which they lie in the archive.
+func (f *feeder) blocks(ctx context.Context, places map[archive.Span][]archive.IndexEntry) error {
+	spans := slices.SortedFunc(maps.Keys(places), func(a, b archive.Span) int { return cmp.Compare(a.Offset, b.Offset) })
+	for _, span := range spans {
+		block, err := f.run.Store.Open(ctx, store.Backup, f.run.backup.Name, store.Archive, span.Offset, span.Length)
+		if err != nil {
+			return err
+		}
+		err = archive.ReadItems(block, places[span], func(e archive.IndexEntry, body []byte) error {
+			if err := context.Cause(ctx); err != nil {
+				return err
+			}
+			return f.give(e.Ref, body)
+		})
+		if err := errors.Join(err, block.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lost reports what the first pass saw and this one did not find.
+func (f *feeder) lost() {
+	for _, s := range f.wanted {
+		e := &f.run.entries[s.Item]
+		f.run.item(report.Item{
+			Ref: s.Target, Kind: e.Kind, Version: e.Version, Action: report.Failed, Reason: "it is not in the index, or went from the archive while that was read",
+		})
+	}
+}
