@@ -116,10 +116,15 @@ func missing(t *testing.T, b blob.Bucket) {
 }
 
 func description(t *testing.T, b blob.Bucket) {
-	if b.String() == "" || b.String() != b.String() {
-		t.Errorf("the bucket calls itself %q, then %q", b, b)
+	name, can := b.String(), b.Capabilities()
+	put(t, b, "k", "x")
+	if _, err := b.Put(t.Context(), "k", strings.NewReader("x"), blob.PutOptions{IfAbsent: true}); err == nil {
+		t.Error("put over an object")
 	}
-	if b.Capabilities() != b.Capabilities() {
-		t.Error("capabilities change")
+	if name == "" || b.String() != name {
+		t.Errorf("the bucket calls itself %q, then %q", name, b)
+	}
+	if b.Capabilities() != can {
+		t.Errorf("capabilities changed from %+v to %+v", can, b.Capabilities())
 	}
 }

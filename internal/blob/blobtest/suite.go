@@ -172,14 +172,14 @@ func equalStreams(got, want io.Reader) error {
 		n, errA := io.ReadFull(got, a)
 		m, errB := io.ReadFull(want, b)
 		if n != m || !bytes.Equal(a[:n], b[:m]) {
-			return fmt.Errorf("they differ in the %d bytes from %d on (%w)", len(a), at, errA)
+			return fmt.Errorf("they differ in the %d bytes from %d on (%v)", len(a), at, errA)
 		}
 		at += int64(n)
 		if errA != nil || errB != nil {
 			if (errA == io.EOF || errA == io.ErrUnexpectedEOF) && errA == errB {
 				return nil
 			}
-			return fmt.Errorf("after %d bytes: %w, want %w", at, errA, errB)
+			return fmt.Errorf("after %d bytes: %v, want %v", at, errA, errB)
 		}
 	}
 }

@@ -145,7 +145,7 @@ func TestFailingParts(t *testing.T) {
 			if _, err := b.Stat(t.Context(), "a/k"); !fail.Is(err, fail.NotFound) {
 				t.Errorf("stat: %v", err)
 			}
-			if p.count("DELETE uploadId") != 1 {
+			if p.count("DELETE uploadId") == 0 { // perhaps several times: a server may still be busy with a part
 				t.Error("the upload was not aborted")
 			}
 			if got := leftovers(t, server); len(got) != 0 {
@@ -172,7 +172,7 @@ func TestCancelledUpload(t *testing.T) {
 	if _, err := b.Put(ctx, "a/k", io.LimitReader(zeros{}, 60<<20), blob.PutOptions{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("put: %v", err)
 	}
-	if p.count("DELETE uploadId") != 1 || len(leftovers(t, server)) != 0 {
+	if p.count("DELETE uploadId") == 0 || len(leftovers(t, server)) != 0 {
 		t.Errorf("calls %q, left behind %q", p.kinds(), leftovers(t, server))
 	}
 }

@@ -23,16 +23,11 @@
 package s3
 
 import (
-	"bytes"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"os"
 	"strings"
 	"time"
 
@@ -99,42 +94,6 @@ func Open(ctx context.Context, cfg Config) (*Bucket, error) {
 	b.atomic = cfg.ConditionalPut == On || cfg.ConditionalPut == Unset && cfg.Endpoint == ""
 	b.header = cfg.ConditionalPut != Off
 	return b, nil
-}
-
-func (cfg Config) transport() (*http.Transport, error) {
-	t := &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
-		MaxIdleConnsPerHost:   32,
-		IdleConnTimeout:       time.Minute,
-		TLSHandshakeTimeout:   10 * time.Second,
-		ResponseHeaderTimeout: 5 * time.Minute, // some servers copy all parts before they answer to a completed upload
-		ExpectContinueTimeout: 5 * time.Second,
-		DisableCompression:    true, // our objects are gzip files; they must arrive as such
-		WriteBufferSize:       64 << 10,
-		ReadBufferSize:        64 << 10,
-		TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: cfg.InsecureSkipTLSVerify},
-	}
-	pem := cfg.CA
-	if cfg.CAFile != "" {
-		data, err := os.ReadFile(cfg.CAFile)
-		if err != nil {
-			return nil, fail.Errorf(fail.Invalid, "read the CA file: %w", err)
-		}
-		pem = append(bytes.Clone(pem), data...)
-	}
-	if len(pem) == 0 {
-		return t, nil
-	}
-	roots, err := x509.SystemCertPool()
-	if err != nil {
-		roots = x509.NewCertPool()
-	}
-	if !roots.AppendCertsFromPEM(pem) {
-		return nil, fail.Errorf(fail.Invalid, "the CA %s holds no PEM certificate", cfg.CAFile)
-	}
-	t.TLSClientConfig.RootCAs = roots
-	return t, nil
 }
 
 // String implements blob.Bucket.
