@@ -78,6 +78,9 @@ func (s *Store) Verify(ctx context.Context, name string, progress func(entries i
 	if err := c.contents(ctx, stored); err != nil {
 		return nil, err
 	}
+	if m != nil && m.Items != v.Items && v.Intact() {
+		v.damage(string(ManifestFile), "says %d items, the archive has %d", m.Items, v.Items)
+	}
 	if b.Status.FormatVersion != "" && !strings.HasPrefix(b.Status.FormatVersion, "1.") {
 		v.damage(string(BackupRecord), "says format version %q, which this program does not know", b.Status.FormatVersion)
 	}
@@ -136,6 +139,7 @@ func (c *check) contents(ctx context.Context, stored []FileInfo) error {
 		case f.Name == Archive.Of(c.name):
 			err = c.archive(ctx, indexed)
 		case f.Name == Index.Of(c.name) && archived && indexed: // read with the archive
+		case f.Name == string(ManifestFile) && c.expected != nil: // read before everything else
 		default:
 			err = c.side(ctx, File(f.Name))
 		}
