@@ -70,9 +70,9 @@ func (d *demo) list(ctx context.Context, t object.Type, into snapshot) error {
 }
 
 // settle waits until the controllers have done what they are going to do, and returns what is there then: every workload
-// has the objects that it asks for, every claim its volume, and for two seconds nothing has changed.
+// has the objects that it asks for, every claim its volume, and for a while nothing has changed.
 func (d *demo) settle(ctx context.Context) (snapshot, error) {
-	const still = 2 * time.Second
+	const still = 1500 * time.Millisecond
 	var last snapshot
 	var since time.Time
 	waiting := ""

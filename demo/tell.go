@@ -60,7 +60,7 @@ func (d *demo) kubectl(ctx context.Context, args ...string) command {
 }
 
 // shown is how many lines of a command's output are printed from its start, and how many of its end.
-const shown = 6
+const shown = 4
 
 // shell prints a command line, runs it, and prints the start and the end of what it says. It returns how many lines those were.
 func (d *demo) shell(ctx context.Context, c command) (int, error) {
@@ -78,7 +78,7 @@ func (d *demo) shell(ctx context.Context, c command) (int, error) {
 	for i, line := range lines {
 		switch {
 		case i < shown || i >= len(lines)-shown || err != nil:
-			d.say("  %s", line)
+			d.say("  %s", strings.TrimRight(line, " "))
 		case i == shown:
 			d.say("  … %d more lines", len(lines)-2*shown)
 		}
