@@ -26,10 +26,14 @@
 //	err = lane.Close()
 //	summary, err := w.Close()    // or w.Abort(reason), which lets every lane go
 //	index, err := w.WriteIndex(indexFile)
+//	for entry := range w.Index() { … } // the same without bodies, for resource lists
 //
 // Reading:
 //
 //	archive.Read(file, archive.ReadOptions{}, func(e archive.Entry) error { … })
+//	first, end := archive.Find(blocks, ref) // of the manifest's table: the blocks to fetch
+//	archive.ReadIndexBlock(part, blocks[first], func(e archive.IndexEntry) error { … })
+//	body, err := archive.ReadItem(part, entry) // part: entry.Block of the file
 //	archive.Verify(indexFile, file, archive.ReadOptions{}, func(e archive.Entry) error { … })
 //
 // Invariants:
@@ -38,7 +42,8 @@
 //   - whatever is read is hostile. What doc/format.md calls refused ends the reading with fail.Corrupt
 //     (fail.Unsupported for another format version) and names entry and offset; what it calls an error of
 //     the item arrives as Entry.Err. An error that a reader or a callback returns is passed on with its own kind;
-//   - what a Writer wrote, Read accepts.
+//   - what a Writer wrote, Read accepts;
+//   - both work with names that doc/format.md leaves open: up to 1024 bytes for a name, 4096 for a path.
 //
 // The package does not know buckets, clusters, the manifest, or what an object means.
 package archive

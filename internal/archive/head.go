@@ -14,7 +14,7 @@ import (
 func match(h object.Head, e *Entry) error {
 	gv, err := schema.ParseGroupVersion(h.APIVersion)
 	if err != nil {
-		return fail.Errorf(fail.Corrupt, "%s: %w", e.Path, err)
+		return fail.Errorf(fail.Corrupt, "%q: %w", e.Path, err)
 	}
 	for _, f := range [...]struct{ what, got, want string }{
 		{"metadata.name", h.Name, e.Ref.Name},
@@ -22,17 +22,17 @@ func match(h object.Head, e *Entry) error {
 		{"the group of apiVersion", gv.Group, e.Ref.Group},
 	} {
 		if f.got != f.want {
-			return fail.Errorf(fail.Corrupt, "%s: %s is %q, which does not match the path", e.Path, f.what, f.got)
+			return fail.Errorf(fail.Corrupt, "%q: %s is %q, which does not match the path", e.Path, f.what, f.got)
 		}
 	}
 	if e.Unversioned {
 		e.Version = gv.Version
 	}
 	if gv.Version == "" || gv.Version != e.Version {
-		return fail.Errorf(fail.Corrupt, "%s: apiVersion is %q, which does not match the path", e.Path, h.APIVersion)
+		return fail.Errorf(fail.Corrupt, "%q: apiVersion is %q, which does not match the path", e.Path, h.APIVersion)
 	}
 	if h.Kind == "" {
-		return fail.Errorf(fail.Corrupt, "%s: kind is missing", e.Path)
+		return fail.Errorf(fail.Corrupt, "%q: kind is missing", e.Path)
 	}
 	return nil
 }

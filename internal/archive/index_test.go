@@ -89,7 +89,7 @@ func verify(file, index []byte, bad *[]string) error {
 		if bad == nil {
 			return e.Err
 		}
-		*bad = append(*bad, e.Err.Error())
+		*bad = append(*bad, strings.ReplaceAll(e.Err.Error(), `"`, ""))
 		return nil
 	})
 	return err

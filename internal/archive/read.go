@@ -94,7 +94,7 @@ func (w *walker) explain(err error) error {
 	}
 	what := fmt.Sprintf("after %d entries", w.sum.Entries)
 	if w.path != "" {
-		what = fmt.Sprintf("entry %q", w.path)
+		what = fmt.Sprintf("entry %q", w.path[:min(len(w.path), 500)])
 	}
 	return fail.Errorf(kind, "%s, at byte %d of the tar, about byte %d of the file: %w", what, w.src.plain(), w.src.packed(), err)
 }
@@ -250,7 +250,7 @@ func (w *walker) item(p place, size int64) error {
 	}
 	e.Head = w.head
 	if w.headErr != nil {
-		e.Err = fmt.Errorf("%s: %w", e.Path, w.headErr)
+		e.Err = fmt.Errorf("%q: %w", e.Path, w.headErr)
 	} else {
 		e.Err = match(w.head, &e)
 	}

@@ -101,7 +101,7 @@ func (v *verifier) tile() error {
 
 func (v *verifier) entry(e Entry) error {
 	if err := v.compare(&e); err != nil && e.Err == nil {
-		e.Err = fail.Errorf(fail.Corrupt, "%s: %w", e.Path, err)
+		e.Err = fail.Errorf(fail.Corrupt, "%q: %w", e.Path, err)
 	}
 	return v.fn(e)
 }
