@@ -93,7 +93,8 @@ type brokenReader struct{}
 
 func (brokenReader) Read([]byte) (int, error) { return 0, io.ErrClosedPipe }
 
-// TestLostAnswers: the server has stored the object, but the driver is not told, or told that somebody else has.
+// TestLostAnswers: the server has stored the object, but the driver is not told, or told that somebody else has. It takes some seconds, as all
+// tests here in which the library tries again.
 func TestLostAnswers(t *testing.T) {
 	never := func(*http.Request) bool { return false }
 	for name, tt := range map[string]struct {
