@@ -12,8 +12,8 @@ import (
 // MaxItem is the length in bytes of the longest body that is written or read (doc/format.md, section 4).
 const MaxItem = 32 << 20
 
-// DefaultLevel is what a Writer uses for level 0. 10,000 items of 4 kB, 89 MB of tar, with hashes and index, on one
-// 2026 Xeon core (BenchmarkWrite): level 1 takes 0.21 s for 8.5 MB, 2 0.23 s for 6.6, 3 0.23 s for 6.4, 4 0.30 s for
+// DefaultLevel is what a Writer uses for level 0. 10,000 items of 4 kB, 89 MB of tar, with hashes and index, on a
+// Xeon of two cores (processor time; BenchmarkWrite): level 1 takes 0.21 s for 8.5 MB, 2 0.23 s for 6.6, 3 0.23 s for 6.4, 4 0.30 s for
 // 6.4, 5 0.31 s for 5.9, 6 0.38 s for 5.7. The second copies are a quarter of the time.
 const DefaultLevel = 3
 

@@ -3,7 +3,7 @@
 package archive
 
 import (
-	"k8s.io/apimachinery/pkg/runtime/schema"
+	"strings"
 
 	"hozon.dev/hozon/internal/fail"
 	"hozon.dev/hozon/internal/object"
@@ -12,23 +12,23 @@ import (
 // match compares what a body says about itself with its path, as far as that can be done without
 // asking a cluster which kind a resource is, and completes the entry's version.
 func match(h object.Head, e *Entry) error {
-	gv, err := schema.ParseGroupVersion(h.APIVersion)
-	if err != nil {
-		return fail.Errorf(fail.Corrupt, "%q: %w", e.Path, err)
+	group, version, grouped := strings.Cut(h.APIVersion, "/")
+	if !grouped {
+		group, version = "", h.APIVersion
 	}
 	for _, f := range [...]struct{ what, got, want string }{
 		{"metadata.name", h.Name, e.Ref.Name},
 		{"metadata.namespace", h.Namespace, e.Ref.Namespace},
-		{"the group of apiVersion", gv.Group, e.Ref.Group},
+		{"the group of apiVersion", group, e.Ref.Group},
 	} {
 		if f.got != f.want {
 			return fail.Errorf(fail.Corrupt, "%q: %s is %q, which does not match the path", e.Path, f.what, f.got)
 		}
 	}
-	if e.Unversioned {
-		e.Version = gv.Version
+	if e.Unversioned && goodVersion(version) {
+		e.Version = version
 	}
-	if gv.Version == "" || gv.Version != e.Version {
+	if !goodVersion(version) || version != e.Version {
 		return fail.Errorf(fail.Corrupt, "%q: apiVersion is %q, which does not match the path", e.Path, h.APIVersion)
 	}
 	if h.Kind == "" {
