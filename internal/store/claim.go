@@ -72,6 +72,11 @@ func (c Claim) dead(now time.Time) bool {
 	return errors.Is(unix.Kill(c.PID, 0), unix.ESRCH)
 }
 
+// same reports whether two claims are of one run; they may differ in when they expire.
+func (c Claim) same(o Claim) bool {
+	return c.Run == o.Run && c.Host == o.Host && c.PID == o.PID && c.Started.Equal(o.Started)
+}
+
 func (c Claim) busy() error {
 	return fmt.Errorf("run %s on %s (pid %d, since %s) is working on it; wait for it, or until %s if it died",
 		c.Run, c.Host, c.PID, c.Started.Format(time.RFC3339), c.Expires.Format(time.RFC3339))

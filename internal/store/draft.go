@@ -23,13 +23,14 @@ import (
 	"hozon.dev/hozon/internal/fail"
 )
 
-// cleanupTime bounds the work that an aborted run still does after its context has ended.
+// cleanupTime bounds the work that an aborted run still does after its context has ended: all of it together.
 const cleanupTime = 4 * time.Second
 
 // Draft is a backup or restore that is being written. Exactly one of Commit and Abort ends it; Abort after Commit does nothing.
 type Draft struct {
 	store *Store
 	claim Claim
+	grace context.Context    // for what is still done when the work's context has ended; ends cleanupTime after it
 	stop  context.CancelFunc // ends the renewal
 	idle  chan struct{}      // closed when the renewal has ended
 
@@ -55,6 +56,7 @@ func (s *Store) Begin(ctx context.Context, sort Sort, name, run string) (context
 		err = s.refuseStrangers(ctx, claim)
 	}
 	if err != nil {
+		s.giveBack(ctx, claim)
 		return nil, nil, fmt.Errorf("begin %s %s in %s: %w", sort, name, s, err)
 	}
 	work, d := s.draft(ctx, claim)
@@ -67,6 +69,9 @@ func (s *Store) draft(ctx context.Context, claim Claim) (context.Context, *Draft
 	work, lose := context.WithCancelCause(ctx)
 	renewal, stop := context.WithCancel(ctx)
 	d.stop = stop
+	grace, over := context.WithCancel(context.WithoutCancel(ctx))
+	d.grace = grace
+	context.AfterFunc(ctx, func() { time.AfterFunc(cleanupTime, over) })
 	go d.renew(renewal, lose)
 	return work, d
 }
@@ -80,7 +85,7 @@ func (s *Store) take(ctx context.Context, c Claim) error {
 		}
 		holder, readErr := s.claim(ctx, c.Kind, c.Name)
 		switch {
-		case readErr == nil && holder.Run == c.Run && holder.PID == c.PID && holder.Started.Equal(c.Started):
+		case readErr == nil && holder.same(c):
 			return nil // only the answer to the put was lost
 		case !fail.Is(err, fail.Exists):
 			return err
@@ -98,20 +103,24 @@ func (s *Store) take(ctx context.Context, c Claim) error {
 	return fail.Errorf(fail.Busy, "other runs keep taking the name")
 }
 
-// refuseStrangers gives the claim back if the folder has files that no run of ours announced: another program may be at work.
+// refuseStrangers refuses a folder that has files which no run of ours announced: another program may be at work.
 func (s *Store) refuseStrangers(ctx context.Context, c Claim) error {
 	files, err := s.Files(ctx, c.Kind, c.Name)
-	if err == nil && len(files) == 0 {
-		return nil
-	}
-	if dropErr := s.bucket.Delete(ctx, claimKey(c.Kind, c.Name)); err == nil {
-		err = dropErr
-	}
-	if err != nil {
+	if err != nil || len(files) == 0 {
 		return err
 	}
 	return fail.Errorf(fail.Exists, "%s holds files of an unfinished %s that is not ours (%s); remove them with `hozon %s delete %s`",
 		c.Kind.dir(c.Name), c.Kind, files[0].Name, c.Kind, c.Name)
+}
+
+// giveBack removes a claim, if it is there, of a run that does not begin, perhaps because ctx has ended while it was taken. If that
+// does not work, the claim is removed by a Sweep after its time.
+func (s *Store) giveBack(ctx context.Context, c Claim) {
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTime)
+	defer cancel()
+	if holder, err := s.claim(end, c.Kind, c.Name); err == nil && holder.same(c) {
+		_ = s.bucket.Delete(end, claimKey(c.Kind, c.Name))
+	}
 }
 
 func (d *Draft) renew(ctx context.Context, lose context.CancelCauseFunc) {
@@ -248,7 +257,7 @@ func (d *Draft) commit(ctx context.Context, record []byte) error {
 		return fmt.Errorf("commit %s %s: %w", d.claim.Kind, d.claim.Name, err)
 	}
 	d.finish()
-	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTime)
+	end, cancel := context.WithTimeout(d.grace, cleanupTime)
 	defer cancel()
 	// The backup exists whatever becomes of the claim; a claim that stays is removed by the next Sweep.
 	_ = d.store.bucket.Delete(end, claimKey(d.claim.Kind, d.claim.Name))
@@ -257,7 +266,7 @@ func (d *Draft) commit(ctx context.Context, record []byte) error {
 
 // isOurs finds out whether a commit whose answer was lost arrived after all.
 func (d *Draft) isOurs(key string, record []byte) bool {
-	ctx, cancel := context.WithTimeout(context.Background(), cleanupTime)
+	ctx, cancel := context.WithTimeout(d.grace, cleanupTime)
 	defer cancel()
 	r, err := d.store.bucket.Get(ctx, key, 0, -1)
 	if err != nil {
@@ -269,11 +278,12 @@ func (d *Draft) isOurs(key string, record []byte) bool {
 }
 
 // Abort removes what the draft has stored, as far as that is possible within a few seconds; what stays is removed by the next Sweep.
-func (d *Draft) Abort(ctx context.Context) error {
+// It works after the context of Begin has ended, for those few seconds.
+func (d *Draft) Abort(context.Context) error {
 	if !d.finish() {
 		return nil
 	}
-	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTime)
+	end, cancel := context.WithTimeout(d.grace, cleanupTime)
 	defer cancel()
 	if err := d.hold(end); err != nil {
 		return fmt.Errorf("abort %s %s: %w", d.claim.Kind, d.claim.Name, err)

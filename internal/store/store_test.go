@@ -19,6 +19,7 @@ import (
 	velerov1 "hozon.dev/hozon/api/velero/v1"
 	"hozon.dev/hozon/internal/blob"
 	"hozon.dev/hozon/internal/blob/dir"
+	"hozon.dev/hozon/internal/blob/faulty"
 	"hozon.dev/hozon/internal/blob/mem"
 	"hozon.dev/hozon/internal/fail"
 )
@@ -362,8 +363,12 @@ func TestInterruptedDeleteIsSwept(t *testing.T) {
 	each(t, func(t *testing.T, b blob.Bucket) {
 		s := open(t, b)
 		makeBackup(t, s, "monday")
-		ctx, stop := context.WithCancel(t.Context())
-		s.bucket = cutter{b, "backups/monday/hozon-manifest.json", stop}
+		ctx, cancel := context.WithCancel(t.Context())
+		f := faulty.New(b)
+		struck := f.Arm(faulty.Fault{Op: faulty.Delete, Key: "backups/monday/hozon-manifest.json", Mode: faulty.Block})
+		f.Arm(faulty.Fault{Op: faulty.Get}) // it cannot be cleared away at once either
+		s.bucket = f
+		go func() { <-struck; cancel() }()
 		if err := s.Delete(ctx, Backup, "monday"); !errors.Is(err, context.Canceled) {
 			t.Fatalf("error %v, want that of the ended context", err)
 		}
@@ -381,25 +386,12 @@ func TestInterruptedDeleteIsSwept(t *testing.T) {
 	})
 }
 
-// cutter ends the caller's context when it comes to delete one key, and refuses everything from then on.
-type cutter struct {
-	blob.Bucket
-	key string
-	cut func()
-}
-
-func (c cutter) Delete(ctx context.Context, key string) error {
-	if key == c.key {
-		c.cut()
-		return context.Canceled
-	}
-	return c.Bucket.Delete(ctx, key)
-}
-
 func TestClaimSurvivesALostAnswer(t *testing.T) {
 	each(t, func(t *testing.T, b blob.Bucket) {
 		s := open(t, b)
-		s.bucket = mute{b, "metadata/hozon/runs/backup-monday.json"}
+		f := faulty.New(b)
+		f.Arm(faulty.Fault{Op: faulty.Put, Key: "metadata/hozon/runs/backup-monday.json", Mode: faulty.Lose})
+		s.bucket = f
 		makeBackup(t, s, "monday")
 		if names, err := s.Backups(t.Context()); err != nil || len(names) != 1 {
 			t.Errorf("listed %v, %v", names, err)
@@ -407,16 +399,23 @@ func TestClaimSurvivesALostAnswer(t *testing.T) {
 	})
 }
 
-// mute loses the answer to puts of one key.
-type mute struct {
-	blob.Bucket
-	key string
-}
-
-func (m mute) Put(ctx context.Context, key string, r io.Reader, o blob.PutOptions) (int64, error) {
-	n, err := m.Bucket.Put(ctx, key, r, o)
-	if key == m.key && err == nil {
-		return 0, fail.Errorf(fail.Transient, "the connection broke")
-	}
-	return n, err
+func TestEndedContextLeavesNoClaim(t *testing.T) {
+	each(t, func(t *testing.T, b blob.Bucket) {
+		for n := 1; n <= 3; n++ { // look for it, claim it, look for strangers
+			ctx, cancel := context.WithCancel(t.Context())
+			f := faulty.New(b)
+			struck := f.Arm(faulty.Fault{N: n, Mode: faulty.Lose})
+			s := open(t, b)
+			s.bucket = f
+			go func() { <-struck; cancel() }()
+			if _, d, err := s.Begin(ctx, Backup, "monday", "r"); err == nil { // only the answer to the claim was lost
+				d.finish()
+				s.giveBack(t.Context(), d.claim)
+			}
+			<-struck
+			if left := keys(t, b); len(left) != 0 {
+				t.Errorf("operation %d: left behind: %v", n, left)
+			}
+		}
+	})
 }
