@@ -4,6 +4,7 @@ package crash
 
 import (
 	"flag"
+	"os"
 	"testing"
 
 	"hozon.dev/hozon/internal/cluster/clustertest"
@@ -11,4 +12,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-func TestMain(m *testing.M) { clustertest.Main(m) }
+func TestMain(m *testing.M) {
+	clustertest.Main(m)
+	os.RemoveAll(built.dir)
+}
