@@ -217,6 +217,13 @@ func (r *run) checkBackup() error {
 	return nil
 }
 
+// spec is what the run goes by: a schedule that stood for its newest backup is one source, not two.
+func (r *run) spec() velerov1.RestoreSpec {
+	spec := r.restore.Spec
+	spec.ScheduleName = ""
+	return spec
+}
+
 // newest finds the newest completed backup of a schedule. The texts are Velero's.
 func (r *run) newest(ctx context.Context, schedule string) (string, error) {
 	names, err := r.Store.Backups(ctx)

@@ -64,7 +64,7 @@ func (r *run) walk(ctx context.Context, fn func(e archive.Entry) error) error {
 func (r *run) scan(ctx context.Context) error {
 	r.stage("reading", 0)
 	// The types are needed for lists of resources only, which are looked at when the types of the backup are known too.
-	selector, err := filter.ForRestore(r.restore.Spec, r.types)
+	selector, err := filter.ForRestore(r.spec(), r.types)
 	if err != nil {
 		return err
 	}
@@ -94,7 +94,7 @@ func (r *run) scan(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if r.filter, err = filter.ForRestore(r.restore.Spec, r.allTypes()); err != nil {
+	if r.filter, err = filter.ForRestore(r.spec(), r.allTypes()); err != nil {
 		return err
 	}
 	for _, f := range r.found {
