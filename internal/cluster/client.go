@@ -69,10 +69,14 @@ func (c *Client) Server() string { return c.base }
 // their sum as "total". Requests of the discovery count as "get".
 func (c *Client) Calls() map[string]int64 { return c.count.all() }
 
-// newDiscovery returns client-go's discovery over our connections, with its requests counted.
+// newDiscovery returns client-go's discovery over our connections, with its requests counted, and repeated like other reads.
 func (c *Client) newDiscovery(cfg *rest.Config) (*discovery.DiscoveryClient, error) {
 	counted := *c.http
-	counted.Transport = countingTransport{c.http.Transport, c.count}
+	next := counted.Transport
+	if next == nil { // client-go's way to say that nothing is special
+		next = http.DefaultTransport
+	}
+	counted.Transport = discoveryTransport{next, c.count, c.retry}
 	own := rest.CopyConfig(cfg)
 	own.UserAgent, own.QPS = c.agent, -1
 	return discovery.NewDiscoveryClientForConfigAndClient(own, &counted)

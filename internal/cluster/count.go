@@ -2,10 +2,7 @@
 
 package cluster
 
-import (
-	"net/http"
-	"sync/atomic"
-)
+import "sync/atomic"
 
 // The verbs, as the API server's own metrics name them.
 const (
@@ -39,15 +36,4 @@ func (c *counter) all() map[string]int64 {
 	}
 	out["total"] = total
 	return out
-}
-
-// countingTransport counts the requests that others than send make with our connections.
-type countingTransport struct {
-	next  http.RoundTripper
-	count *counter
-}
-
-func (t countingTransport) RoundTrip(r *http.Request) (*http.Response, error) {
-	t.count.add(verbGet)
-	return t.next.RoundTrip(r)
 }

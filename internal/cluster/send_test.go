@@ -29,6 +29,7 @@ func throttling(t *testing.T, statuses []int, header http.Header) (*Client, *ato
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		i := int(n.Add(1)) - 1
 		if i >= len(statuses) {
+			w.Header().Set("Content-Type", "application/json")
 			w.Write([]byte("{}"))
 			return
 		}
@@ -151,5 +152,17 @@ func TestStatusError(t *testing.T) {
 	var status *apierrors.StatusError
 	if !errors.As(err, &status) || status.Status().Code != 410 || !errors.Is(err, ErrExpired) {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestDiscoveryIsRepeated: a passing fault of the discovery is none of the run.
+func TestDiscoveryIsRepeated(t *testing.T) {
+	c, n := throttling(t, []int{500, 502}, nil)
+	if _, _, err := c.Types(t.Context(), false); err != nil || n.Load() < 3 {
+		t.Errorf("%d calls, %v", n.Load(), err)
+	}
+	c, n = throttling(t, []int{500, 500, 500, 500, 500, 500, 500}, nil)
+	if _, _, err := c.Types(t.Context(), false); !fail.Is(err, fail.Transient) || n.Load() > 6 {
+		t.Errorf("%d calls, %v", n.Load(), err)
 	}
 }

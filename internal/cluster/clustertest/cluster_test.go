@@ -72,6 +72,7 @@ func TestSideBySide(t *testing.T) {
 
 // Starts a cluster, 3 s.
 func TestCloseLeavesNothing(t *testing.T) {
+	skipShort(t)
 	dir := t.TempDir() + "/cluster"
 	c, err := Launch(t.Context(), dir, Options{UnsafeNoFsync: true})
 	if err != nil {
@@ -134,6 +135,7 @@ func TestRestartAPIServer(t *testing.T) {
 
 // A component that ends at once must be an error at once, with its words.
 func TestStartFails(t *testing.T) {
+	skipShort(t)
 	began := time.Now()
 	_, err := Launch(t.Context(), t.TempDir()+"/cluster", Options{APIServerFlags: []string{"--no-such-flag"}})
 	if err == nil || !strings.Contains(err.Error(), "no-such-flag") {

@@ -33,6 +33,7 @@ func beParent(dir string) {
 
 // Starts a cluster with controllers, 3 to 5 s.
 func TestKilledParentLeavesNoOrphans(t *testing.T) {
+	skipShort(t)
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux tells a child that its parent died")
 	}

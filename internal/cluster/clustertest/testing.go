@@ -18,10 +18,11 @@ import (
 // tempPrefix marks the folders of clusters that belong to a test binary.
 const tempPrefix = "hozon-cluster-"
 
-// Start starts a cluster for t alone, which is closed when t ends; if t failed
+// Start starts a cluster for t alone (none with -short: then t is skipped), which is closed when t ends; if t failed
 // the ends of the components' logs are printed.
 func Start(t testing.TB, opts Options) *Cluster {
 	t.Helper()
+	skipShort(t)
 	c, err := launchTemp(opts)
 	if err != nil {
 		t.Fatal(err)
@@ -35,6 +36,13 @@ func Start(t testing.TB, opts Options) *Cluster {
 		}
 	})
 	return c
+}
+
+// skipShort leaves tests with real servers out of `go test -short`, which is for tests that are done in seconds.
+func skipShort(t testing.TB) {
+	if testing.Short() {
+		t.Skip("starts a control plane")
+	}
 }
 
 // shared is the cluster of the test binary. It has to be a variable of the
@@ -51,6 +59,7 @@ var shared struct {
 // other's way by using their own Namespace.
 func Shared(t testing.TB) *Cluster {
 	t.Helper()
+	skipShort(t)
 	shared.once.Do(func() {
 		shared.cluster, shared.err = launchTemp(Options{UnsafeNoFsync: true})
 	})

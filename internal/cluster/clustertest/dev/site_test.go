@@ -28,6 +28,9 @@ func TestMain(m *testing.M) {
 
 func testSite(t *testing.T) site {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("starts a control plane")
+	}
 	cache, err := daemon.Cache()
 	if err != nil {
 		t.Fatal(err)
