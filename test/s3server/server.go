@@ -41,9 +41,12 @@ type Server struct {
 	closing sync.Once
 }
 
-// Start starts a server for t alone, which is closed when t ends.
+// Start starts a server for t alone, which is closed when t ends; with -short it skips t.
 func Start(t testing.TB) *Server {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("starts an S3 server")
+	}
 	s, err := Launch(context.Background(), filepath.Join(t.TempDir(), "s3"))
 	if err != nil {
 		t.Fatal(err)

@@ -100,6 +100,9 @@ func TestServerGoesDownAndUp(t *testing.T) {
 }
 
 func TestCloseLeavesNothing(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts an S3 server")
+	}
 	dir := filepath.Join(t.TempDir(), "s3")
 	s, err := Launch(t.Context(), dir)
 	if err != nil {
