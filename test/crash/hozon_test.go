@@ -94,7 +94,7 @@ type process struct {
 	out     bytes.Buffer
 	started time.Time
 	done    chan struct{} // closed when it has ended
-	err     error         // valid after done
+	took    time.Duration // valid after done
 }
 
 func (s *shell) start(t *testing.T, args ...string) *process {
@@ -107,7 +107,8 @@ func (s *shell) start(t *testing.T, args ...string) *process {
 		t.Fatal(err)
 	}
 	go func() {
-		p.err = p.Wait()
+		_ = p.Wait() // the exit code says it
+		p.took = time.Since(p.started)
 		close(p.done)
 	}()
 	t.Cleanup(func() {
