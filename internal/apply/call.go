@@ -19,6 +19,8 @@ const (
 	maxRefused = 60                     // of a call that the server puts off with 429
 	firstPause = 100 * time.Millisecond // doubled each time
 	longest    = 5 * time.Second
+	againPause = 500 * time.Millisecond // before a further round; doubled after each in which nothing got on
+	maxIdle    = 2                      // of these, before the last round
 )
 
 // write makes a call that changes something, repeating what the server puts off and what meets a passing fault. repeated says that an
@@ -42,7 +44,7 @@ func (r *Run) write(ctx context.Context, call func() ([]byte, error)) (body []by
 			if refused++; refused > maxRefused {
 				return nil, repeated, err
 			}
-		case fail.Is(err, fail.Transient) && !webhook(err):
+		case fail.Is(err, fail.Transient) && !admission(err):
 			repeated = true
 			if tries++; tries > maxTries {
 				return nil, repeated, err
@@ -77,13 +79,14 @@ func message(err error) string {
 	return err.Error()
 }
 
-// webhook reports whether an admission or conversion webhook stood in the way.
-func webhook(err error) bool {
+// admission reports whether an admission webhook or policy, or a conversion webhook, stood in the way. Those answer with any code they
+// like, so that only the text tells.
+func admission(err error) bool {
 	text := message(err)
-	return strings.Contains(text, "webhook")
+	return strings.Contains(text, "webhook") || strings.Contains(text, "AdmissionPolicy")
 }
 
 // passing reports whether a failure may pass when more of the restore is there. What the server found invalid stays so.
 func passing(err error) bool {
-	return !fail.Is(err, fail.Invalid) || webhook(err)
+	return !fail.Is(err, fail.Invalid) || admission(err)
 }

@@ -147,7 +147,7 @@ func (r *Run) update(ctx context.Context, w *work, want, live *unstructured.Unst
 }
 
 func (r *Run) updateFailed(ctx context.Context, w *work, err error) {
-	if !fail.Is(err, fail.Invalid) || webhook(err) {
+	if !fail.Is(err, fail.Invalid) || admission(err) {
 		r.fails(w.Job, err)
 		return
 	}

@@ -11,6 +11,7 @@ import (
 
 	velerov1 "hozon.dev/hozon/api/velero/v1"
 	"hozon.dev/hozon/internal/apply"
+	"hozon.dev/hozon/internal/cluster"
 	"hozon.dev/hozon/internal/cluster/clustertest"
 	"hozon.dev/hozon/internal/object"
 )
@@ -110,14 +111,34 @@ func TestWebhook(t *testing.T) {
 	}
 }
 
-// TestSecondRound: what fails because something comes later in the order is tried again.
+// TestSecondRound: an admission policy of the target refuses Secrets until a ConfigMap is there, which its owner puts late in the order.
+// The Secret is tried again; what stays impossible is reported with the server's reason.
 func TestSecondRound(t *testing.T) {
 	c := clustertest.Shared(t)
 	k, ns := client(t, c), c.Namespace(t)
-	// The class of the custom resource that owns it comes after the pods.
+	create(t, c, ns,
+		`{"apiVersion":"admissionregistration.k8s.io/v1","kind":"ValidatingAdmissionPolicy","metadata":{"name":"NS"},"spec":{"failurePolicy":"Fail","paramKind":{"apiVersion":"v1","kind":"ConfigMap"},
+			"matchConstraints":{"resourceRules":[{"apiGroups":[""],"apiVersions":["v1"],"operations":["CREATE"],"resources":["secrets"]}]},"validations":[{"expression":"true"}]}}`,
+		`{"apiVersion":"admissionregistration.k8s.io/v1","kind":"ValidatingAdmissionPolicyBinding","metadata":{"name":"NS"},"spec":{"policyName":"NS","validationActions":["Deny"],
+			"paramRef":{"name":"param","namespace":"NS","parameterNotFoundAction":"Deny"},"matchResources":{"namespaceSelector":{"matchLabels":{"kubernetes.io/metadata.name":"NS"}}}}}`)
+	secret := strings.ReplaceAll(`{"apiVersion":"v1","kind":"Secret","metadata":{"name":"s","namespace":"NS"}}`, "NS", ns)
+	secrets := object.Type{Version: "v1", Resource: "secrets", Namespaced: true}
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for { // until the policy is in force, of which there is no event
+		if _, err := k.Create(t.Context(), secrets, ns, []byte(secret), cluster.WriteOptions{DryRun: true}); err != nil {
+			break
+		}
+		select {
+		case <-tick.C:
+		case <-t.Context().Done():
+			t.Fatal("the policy was never in force")
+		}
+	}
 	out := restore(t, k, velerov1.RestoreSpec{}, apply.Options{}, save(t, ns,
 		`{"apiVersion":"apps/v1","kind":"DaemonSet","metadata":{"name":"d","namespace":"NS","uid":"ds-old"},"spec":{"selector":{"matchLabels":{"a":"b"}},"template":{"metadata":{"labels":{"a":"b"}},"spec":{"containers":[{"name":"c","image":"i"}]}}}}`,
-		`{"apiVersion":"v1","kind":"Secret","metadata":{"name":"s","namespace":"NS","ownerReferences":[{"apiVersion":"apps/v1","kind":"DaemonSet","name":"d","uid":"ds-old"}]}}`,
+		`{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"param","namespace":"NS","ownerReferences":[{"apiVersion":"apps/v1","kind":"DaemonSet","name":"d","uid":"ds-old"}]}}`,
+		secret,
 		`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"q","namespace":"NS"},"spec":{"runtimeClassName":"missing","containers":[{"name":"c","image":"i"}]}}`))
 	out.has(t, "secrets/"+ns+"/s", "created")
 	out.has(t, "pods/"+ns+"/q", "failed")

@@ -66,6 +66,7 @@ type Run struct {
 	progress int           // objects that were made or changed
 	newest   uint64        // highest resourceVersion of what the stage made
 	known    map[place]*siblings
+	idle     int  // rounds in which nothing got on
 	final    bool // no further round: what fails now has failed
 
 	definitions []string // CustomResourceDefinitions of the stage
@@ -142,8 +143,12 @@ func (r *Run) Deferred() []int {
 	return items
 }
 
-// Again tries deferred items once more. If none of them gets on, they are tried a last time and reported.
+// Again tries deferred items once more, after a pause in which the target can take notice of what is new; the pauses grow as
+// long as nothing gets on. After two rounds in which nothing did, the next is the last.
 func (r *Run) Again(ctx context.Context, feed func(do func(Job) error) error) error {
+	if !sleep(ctx, againPause<<r.idle) {
+		return context.Cause(ctx)
+	}
 	r.mu.Lock()
 	before := r.progress
 	clear(r.deferred)
@@ -153,7 +158,10 @@ func (r *Run) Again(ctx context.Context, feed func(do func(Job) error) error) er
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.final = r.progress == before
+	if r.idle++; r.progress != before {
+		r.idle = 0
+	}
+	r.final = r.idle == maxIdle
 	return nil
 }
 

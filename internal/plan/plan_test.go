@@ -33,7 +33,7 @@ func in(list []string, s string) bool { return slices.Contains(list, s) }
 func served(t *testing.T, entries []plan.Entry, without string) []object.Type {
 	var types []object.Type
 	for _, e := range entries {
-		if gr := e.Ref.GroupResource(); !in(strings.Fields(without), gr) {
+		if gr := e.Ref.GroupResource(); !in(strings.Fields(without), gr) && !in(strings.Fields(without), gr+"/"+e.Version) {
 			types = append(types, object.Type{Group: e.Ref.Group, Version: e.Version, Resource: e.Ref.Resource, Kind: e.Kind})
 		}
 	}
@@ -69,8 +69,9 @@ func entriesOf(t *testing.T, data []byte, unmatched string) []plan.Entry {
 		if err != nil {
 			t.Fatal(err)
 		}
+		first := !slices.ContainsFunc(entries, func(e plan.Entry) bool { return e.Ref == ref })
 		entries = append(entries, plan.Entry{
-			Ref: ref, Version: version, Kind: o.Kind, Preferred: true, Traits: traits,
+			Ref: ref, Version: version, Kind: o.Kind, Preferred: first, Traits: traits,
 			Matched: !in(strings.Fields(unmatched), ref.String()),
 		})
 	}
@@ -91,7 +92,7 @@ func plural(kind string) string {
 }
 
 // TestPlans builds each testdata/*.txtar: objects.yaml (the backup), spec.yaml (the Restore's spec), optionally unserved (kinds that the
-// target lacks), unmatched (objects that the selectors leave out) and templates (workloads that exist with another template),
+// target lacks, or one version of them), unmatched (objects that the selectors leave out) and templates (workloads that exist with another template),
 // against plan.txt or error.txt.
 func TestPlans(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txtar")

@@ -43,6 +43,8 @@ func remark(s Step, entries []Entry) string {
 		return " (not in the backup: made without labels)"
 	case s.Reprovision:
 		return " (with a new volume)"
+	case !entries[s.Item].Preferred:
+		return fmt.Sprintf(" (in version %s)", entries[s.Item].Version)
 	case entries[s.Item].Ref != s.Target:
 		return fmt.Sprintf(" (from %s)", entries[s.Item].Ref.ID())
 	}
