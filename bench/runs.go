@@ -6,6 +6,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -173,6 +175,15 @@ func (b *bench) restoreOnce(ctx context.Context, binary, name string) (sample, e
 	}
 	defer target.Close()
 	chosen := b.corpus.choose(b.o.nRestore)
+	if binary != b.hozon { // the profiled one
+		watching, stop := context.WithCancel(ctx)
+		defer stop()
+		go func() {
+			if err := b.profileServer(watching, target); err != nil {
+				b.say("profile the API server: %v", err)
+			}
+		}()
+	}
 	s, err := b.around(ctx, target, binary, "restore", "create", name, "--from-backup", backupName, "--include-namespaces", strings.Join(chosen, ","))
 	if err != nil {
 		return s, err
@@ -199,6 +210,24 @@ func (b *bench) profiled(ctx context.Context, name string, do func(binary string
 	}
 	defer os.Unsetenv("HOZON_BENCH_PROFILE")
 	return do(binary)
+}
+
+// profileServer leaves a profile of the API server's processor, of the next few seconds.
+func (b *bench) profileServer(ctx context.Context, p plane) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.URL+"/debug/pprof/profile?seconds=8", nil)
+	if err != nil {
+		return err
+	}
+	resp, err := p.Client().Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	profile, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(b.o.profile, "restore.apiserver.pprof"), profile, 0o644)
 }
 
 func (b *bench) tell(what string, i int, s sample) {

@@ -1,17 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command profiled is hozon with a profile of what it does: HOZON_BENCH_PROFILE=x makes it write x.cpu.pprof and
-// x.mem.pprof (every allocation, not what is alive in the end). For the benchmark only.
+// Command profiled is hozon with a profile of what it does: HOZON_BENCH_PROFILE=x makes it write x.cpu.pprof, x.mem.pprof
+// (every allocation; and what was alive in the end) and x.peak.pprof (what was alive when most was). For the benchmark only.
 package main
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
 	"runtime"
+	"runtime/metrics"
 	"runtime/pprof"
 	"syscall"
+	"time"
 
 	"hozon.dev/hozon/internal/cli"
 	"hozon.dev/hozon/internal/cli/env"
@@ -40,29 +44,49 @@ func run() int {
 	return code
 }
 
-// start begins the profile of the processor and returns what ends it and writes that of the memory.
+// start begins the profiles and returns what ends and writes them.
 func start(prefix string) (func() error, error) {
 	runtime.MemProfileRate = 64 << 10
-	cpu, err := os.Create(prefix + ".cpu.pprof")
-	if err != nil {
+	var cpu, memory bytes.Buffer
+	runtime.SetCPUProfileRate(250) // a backup lasts a second; more than the kernel ticks would count too little
+	if err := pprof.StartCPUProfile(&cpu); err != nil {
 		return nil, err
 	}
-	runtime.SetCPUProfileRate(500) // a backup lasts a second
-	if err := pprof.StartCPUProfile(cpu); err != nil {
-		return nil, err
-	}
+	peak, done := make(chan []byte), make(chan struct{})
+	go func() { peak <- highest(done) }()
 	return func() error {
 		pprof.StopCPUProfile()
-		if err := cpu.Close(); err != nil {
+		close(done)
+		top := <-peak
+		if err := pprof.Lookup("allocs").WriteTo(&memory, 0); err != nil {
 			return err
 		}
-		memory, err := os.Create(prefix + ".mem.pprof")
-		if err != nil {
-			return err
-		}
-		if err := pprof.Lookup("allocs").WriteTo(memory, 0); err != nil {
-			return err
-		}
-		return memory.Close()
+		return errors.Join(
+			os.WriteFile(prefix+".cpu.pprof", cpu.Bytes(), 0o644),
+			os.WriteFile(prefix+".mem.pprof", memory.Bytes(), 0o644),
+			os.WriteFile(prefix+".peak.pprof", top, 0o644),
+		)
 	}, nil
+}
+
+// highest returns the heap profile of the collection that left most alive.
+func highest(done <-chan struct{}) []byte {
+	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	var most uint64
+	var profile bytes.Buffer
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-done:
+			return profile.Bytes()
+		case <-tick.C:
+		}
+		metrics.Read(live)
+		if n := live[0].Value.Uint64(); n > most {
+			most = n
+			profile.Reset()
+			_ = pprof.Lookup("heap").WriteTo(&profile, 0) // to memory: cannot fail
+		}
+	}
 }
