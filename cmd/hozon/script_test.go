@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"testing"
 
@@ -56,14 +57,44 @@ func TestClusterScripts(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts control planes")
 	}
-	testscript.Run(t, testscript.Params{Dir: "testdata/cluster", Cmds: commands, Setup: func(e *testscript.Env) error {
-		c := clustertest.Start(e.T().(testing.TB), clustertest.Options{UnsafeNoFsync: true})
-		e.Setenv("HOME", e.WorkDir)
-		e.Setenv("KUBECONFIG", c.Kubeconfig())
-		e.Setenv("FIXTURES", fixtures(t))
-		e.Setenv("PATH", filepath.Dir(c.KubectlPath())+string(os.PathListSeparator)+e.Getenv("PATH"))
-		return nil
-	}})
+	testscript.Run(t, testscript.Params{Dir: "testdata/cluster", Cmds: commands, Setup: withCluster})
+}
+
+// withCluster gives a script a control plane of its own, and kubectl.
+func withCluster(e *testscript.Env) error {
+	t := e.T().(testing.TB)
+	c := clustertest.Start(t, clustertest.Options{UnsafeNoFsync: true})
+	e.Setenv("HOME", e.WorkDir)
+	e.Setenv("KUBECONFIG", c.Kubeconfig())
+	e.Setenv("PATH", filepath.Dir(c.KubectlPath())+string(os.PathListSeparator)+e.Getenv("PATH"))
+	return nil
+}
+
+var readmeLine = regexp.MustCompile(`(?m)^bin/(hozon [^#\n]*[^#\n ])`)
+
+// TestReadme runs the commands of the README's five minutes, as they stand there, on a cluster with a namespace shop.
+func TestReadme(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts a control plane")
+	}
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	script := "exec kubectl create namespace shop\nexec kubectl create configmap settings -n shop --from-literal=a=b\nmkdir store\nenv HOZON_STORE=$WORK/store\n"
+	lines := readmeLine.FindAllStringSubmatch(string(text), -1)
+	if len(lines) < 5 {
+		t.Fatalf("found %d commands in the README: has its form changed?", len(lines))
+	}
+	for _, m := range lines {
+		script += m[1] + "\n"
+	}
+	script += "exec kubectl get configmap settings -n shop2\n"
+	file := filepath.Join(t.TempDir(), "readme.txtar")
+	if err := os.WriteFile(file, []byte(script), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{Files: []string{file}, Cmds: commands, Setup: withCluster})
 }
 
 // fixtures is the folder with data written by the real tools, beside the repository.

@@ -3,6 +3,7 @@
 package restore
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -45,6 +46,7 @@ type createOptions struct {
 	sparse           env.OptionalBool
 
 	dryRun bool
+	failed bool
 	output env.Output
 	report string
 	wait   bool
@@ -112,6 +114,7 @@ func (o *createOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.policies, "resource-policies-configmap", "", "ConfigMap with resource policies.")
 	f.IntVar(&o.parallel, "parallel-files-download", 0, "How many volume files are written at once (0: one a CPU).")
 	f.BoolVarP(&o.wait, "wait", "w", false, "Wait for the end (with --store the command always does).")
+	f.BoolVar(&o.failed, "allow-failed", false, "Restore also from a backup that failed or did not end.")
 	f.BoolVar(&o.dryRun, "dry-run", false, "Print what would happen to each object, and change nothing.")
 	o.output.AddFlag(f, "", "json", "yaml")
 	f.Lookup("output").Usage = "Print the Restore as json or yaml and do not carry it out."
@@ -141,17 +144,30 @@ func (o *createOptions) complete(e *env.Env) (*velerov1.Restore, error) {
 	s.UploaderConfig = &velerov1.UploaderConfigForRestore{WriteSparseFiles: o.sparse.Value, ParallelFilesDownload: o.parallel}
 	name := o.name
 	if name == "" {
-		source := s.BackupName
-		if source == "" {
-			source = s.ScheduleName
-		}
-		name = source + "-" + e.Now().UTC().Format("20060102150405")
+		name = o.defaultName(e.Now())
 	}
 	return &velerov1.Restore{
 		TypeMeta:   metav1.TypeMeta{APIVersion: velerov1.APIVersion, Kind: "Restore"},
 		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: e.Namespace, Labels: o.labels, Annotations: o.annotations},
 		Spec:       s,
 	}, nil
+}
+
+// defaultName is Velero's: the source and the time to the second.
+func (o *createOptions) defaultName(at time.Time) string {
+	return cmp.Or(o.spec.BackupName, o.spec.ScheduleName) + "-" + at.UTC().Format("20060102150405")
+}
+
+// freeName is the default name of the first second from now on that has none yet.
+func (o *createOptions) freeName(ctx context.Context, e *env.Env, s *store.Store) (string, error) {
+	for at := e.Now(); ; at = at.Add(time.Second) {
+		name := o.defaultName(at)
+		if _, err := s.Restore(ctx, name); fail.Is(err, fail.NotFound) {
+			return name, nil
+		} else if err != nil && !fail.Is(err, fail.Corrupt) {
+			return "", err
+		}
+	}
 }
 
 func (o *createOptions) validate(r *velerov1.Restore) error {
@@ -191,6 +207,11 @@ func (o *createOptions) run(ctx context.Context, e *env.Env) error {
 	if err != nil {
 		return err
 	}
+	if o.name == "" {
+		if r.Name, err = o.freeName(ctx, e, s); err != nil {
+			return err
+		}
+	}
 	if r.Spec.ScheduleName != "" {
 		partially := o.partially.Value != nil && *o.partially.Value
 		if r.Spec.BackupName, err = newest(ctx, s, r.Spec.ScheduleName, partially); err != nil {
@@ -210,7 +231,7 @@ func (o *createOptions) run(ctx context.Context, e *env.Env) error {
 	r.CreationTimestamp = metav1.NewTime(e.Now().UTC().Truncate(time.Second))
 	bar := &progress{Progress: e.NewProgress()}
 	engine := restore.Engine{Target: client, Store: s, Now: e.Now, Observe: bar}
-	result, err := engine.Run(ctx, r, restore.Options{DryRun: o.dryRun})
+	result, err := engine.Run(ctx, r, restore.Options{DryRun: o.dryRun, AllowFailed: o.failed})
 	bar.Close()
 	if err != nil {
 		return fmt.Errorf("restore %s: %w", r.Name, err)
