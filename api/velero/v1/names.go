@@ -13,19 +13,27 @@ const (
 
 	// FormatVersion is the version of the archive's layout that Hozon writes (Velero's newest, 1.1.0).
 	FormatVersion = "1.1.0"
+
+	// DefaultNamespace is where server, locations, schedules and requests live unless the user says otherwise.
+	DefaultNamespace = "velero"
 )
 
-// Labels and annotations with a meaning (Velero's names).
+// Finalizers.
 const (
-	LabelBackupName        = "velero.io/backup-name"
-	LabelRestoreName       = "velero.io/restore-name"
-	LabelScheduleName      = "velero.io/schedule-name"
-	LabelStorageLocation   = "velero.io/storage-location"
-	LabelExcludeFromBackup = "velero.io/exclude-from-backup"
+	// FinalizerRestore keeps a Restore until its files in the bucket and what its volumes left behind are removed.
+	FinalizerRestore = "restores.velero.io/external-resources-finalizer"
+	// FinalizerPodVolume keeps a PodVolumeBackup or PodVolumeRestore until its data path is closed.
+	FinalizerPodVolume = "velero.io/pod-volume-finalizer"
+	// FinalizerDataMovement keeps a DataUpload or DataDownload until its data path is closed.
+	FinalizerDataMovement = "velero.io/data-upload-download-finalizer"
+	// FinalizerSnapshotContent keeps a VolumeSnapshotContent that exists only while a snapshot is moved.
+	FinalizerSnapshotContent = "velero.io/volume-snapshot-content-protect-finalizer"
+)
 
-	AnnotationSourceGitVersion   = "velero.io/source-cluster-k8s-gitversion"
-	AnnotationSourceMajorVersion = "velero.io/source-cluster-k8s-major-version"
-	AnnotationSourceMinorVersion = "velero.io/source-cluster-k8s-minor-version"
+// Prefixes of the ids of asynchronous operations: LabelValue of prefix, UID of the run, ".", UID of the claim.
+const (
+	OperationPrefixDataUpload   = "du-"
+	OperationPrefixDataDownload = "dd-"
 )
 
 // LabelValue is name as it stands in a label: names of more than 63 characters are cut to 57 and

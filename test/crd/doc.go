@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package crd tests the kinds of velero.io: that the CRDs in deploy/crd are those of Velero 1.18 in all but words,
+// that an API server accepts them, and that objects written by the real program come through our types unchanged.
+//
+// testdata/velero-1.18.3.txt has the facts of Velero's own CRDs: names, columns, and the type, constraints and default
+// of every field, without descriptions. It was written by
+//
+//	go test ./test/crd -run TestFacts -velero FOLDER
+//
+// where FOLDER is config/crd of the module github.com/vmware-tanzu/velero v1.18.3.
+package crd
