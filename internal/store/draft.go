@@ -30,7 +30,7 @@ const cleanupTime = 4 * time.Second
 type Draft struct {
 	store *Store
 	claim Claim
-	grace context.Context    // for what is still done when the work's context has ended; ends cleanupTime after it
+	grace context.Context    // outlasts the work's context
 	stop  context.CancelFunc // ends the renewal
 	idle  chan struct{}      // closed when the renewal has ended
 
@@ -50,13 +50,13 @@ func (s *Store) Begin(ctx context.Context, sort Sort, name, run string) (context
 	} else if exists {
 		return nil, nil, fail.Errorf(fail.Exists, "%s %q already exists in %s; choose another name or delete it first", sort, name, s)
 	}
-	claim := newClaim(sort, name, run, s.Now())
+	claim, grace := newClaim(sort, name, run, s.Now()), outlast(ctx)
 	err := s.take(ctx, claim)
 	if err == nil {
 		err = s.refuseStrangers(ctx, claim)
 	}
 	if err != nil {
-		s.giveBack(ctx, claim)
+		s.giveBack(grace, claim)
 		return nil, nil, fmt.Errorf("begin %s %s in %s: %w", sort, name, s, err)
 	}
 	work, d := s.draft(ctx, claim)
@@ -69,11 +69,16 @@ func (s *Store) draft(ctx context.Context, claim Claim) (context.Context, *Draft
 	work, lose := context.WithCancelCause(ctx)
 	renewal, stop := context.WithCancel(ctx)
 	d.stop = stop
-	grace, over := context.WithCancel(context.WithoutCancel(ctx))
-	d.grace = grace
-	context.AfterFunc(ctx, func() { time.AfterFunc(cleanupTime, over) })
+	d.grace = outlast(ctx)
 	go d.renew(renewal, lose)
 	return work, d
+}
+
+// outlast returns a context for what is still done when ctx has ended; it ends cleanupTime after it.
+func outlast(ctx context.Context) context.Context {
+	grace, over := context.WithCancel(context.WithoutCancel(ctx))
+	context.AfterFunc(ctx, func() { time.AfterFunc(cleanupTime, over) })
+	return grace
 }
 
 // take puts the claim, after burying a dead run that held it.
@@ -113,10 +118,10 @@ func (s *Store) refuseStrangers(ctx context.Context, c Claim) error {
 		c.Kind.dir(c.Name), c.Kind, files[0].Name, c.Kind, c.Name)
 }
 
-// giveBack removes a claim, if it is there, of a run that does not begin, perhaps because ctx has ended while it was taken. If that
+// giveBack removes a claim, if it is there, of a run that does not begin, perhaps because its context has ended while it was taken. If that
 // does not work, the claim is removed by a Sweep after its time.
-func (s *Store) giveBack(ctx context.Context, c Claim) {
-	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTime)
+func (s *Store) giveBack(grace context.Context, c Claim) {
+	end, cancel := context.WithTimeout(grace, cleanupTime)
 	defer cancel()
 	if holder, err := s.claim(end, c.Kind, c.Name); err == nil && holder.same(c) {
 		_ = s.bucket.Delete(end, claimKey(c.Kind, c.Name))
