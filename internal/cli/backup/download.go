@@ -26,8 +26,9 @@ func newDownload(e *env.Env) *cobra.Command {
 		Long: `Copy the archive of a backup to a file (NAME-data.tar.gz).
 
 The archive holds everything that was saved, Secrets in clear text included: the file is made with mode 0600.`,
-		Example: "  hozon backup download monday -o /tmp/monday.tar.gz --store /srv/backups",
-		Args:    noun.OneName,
+		Example:           "  hozon backup download monday -o /tmp/monday.tar.gz --store /srv/backups",
+		Args:              noun.OneName,
+		ValidArgsFunction: noun.Complete(e),
 		RunE: func(c *cobra.Command, args []string) error {
 			s, err := e.OpenStore(c.Context(), false)
 			if err != nil {

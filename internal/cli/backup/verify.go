@@ -20,8 +20,9 @@ func newVerify(e *env.Env) *cobra.Command {
 each object with its place and SHA-256 in the index. Backups by Velero, which have neither, are checked as far as their own format goes.
 
 Exit codes: 0 intact, 1 damaged or not readable.`,
-		Example: "  hozon backup verify monday --store /srv/backups",
-		Args:    noun.OneName,
+		Example:           "  hozon backup verify monday --store /srv/backups",
+		Args:              noun.OneName,
+		ValidArgsFunction: noun.Complete(e),
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := output.Check(); err != nil {
 				return err

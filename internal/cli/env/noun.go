@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -45,6 +46,24 @@ func (n Noun[T]) OneName(_ *cobra.Command, args []string) error {
 	return nil
 }
 
+// Complete offers their names to the shell.
+func (n Noun[T]) Complete(e *Env) cobra.CompletionFunc {
+	return func(c *cobra.Command, given []string, prefix string) ([]string, cobra.ShellCompDirective) {
+		s, err := e.OpenStore(c.Context(), false)
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveError
+		}
+		names, err := n.Names(c.Context(), s)
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveError
+		}
+		names = slices.DeleteFunc(names, func(name string) bool {
+			return !strings.HasPrefix(name, prefix) || slices.Contains(given, name)
+		})
+		return names, cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
 // load reads the named ones, or all of them. Among all, one that cannot be read is named on Err and left out.
 func (n Noun[T]) load(ctx context.Context, e *Env, s *store.Store, names []string, selector string) ([]T, error) {
 	match, err := labels.Parse(selector)
@@ -79,7 +98,7 @@ func (n Noun[T]) Get(e *Env, use, example string) *cobra.Command {
 	var output Output
 	var selector string
 	c := &cobra.Command{
-		Use: use + " [NAMES]", Short: fmt.Sprintf("List %ss", n.Sort), Example: example,
+		Use: use + " [NAMES]", Short: fmt.Sprintf("List %ss", n.Sort), Example: example, ValidArgsFunction: n.Complete(e),
 		RunE: func(c *cobra.Command, names []string) error {
 			if err := output.Check(); err != nil {
 				return err
@@ -120,7 +139,7 @@ func (n Noun[T]) Description(e *Env, use, short, example string) *cobra.Command 
 	var selector string
 	var details bool
 	c := &cobra.Command{
-		Use: use + " [NAMES]", Short: short, Example: example,
+		Use: use + " [NAMES]", Short: short, Example: example, ValidArgsFunction: n.Complete(e),
 		RunE: func(c *cobra.Command, names []string) error {
 			if err := output.Check(); err != nil {
 				return err
@@ -168,7 +187,7 @@ func (e *Env) printDescriptions(format string, all []Description, details bool) 
 // Log is the command that prints the log of one of them.
 func (n Noun[T]) Log(e *Env, example string) *cobra.Command {
 	return &cobra.Command{
-		Use: "logs NAME", Short: fmt.Sprintf("Print the log of a %s", n.Sort), Example: example, Args: n.OneName,
+		Use: "logs NAME", Short: fmt.Sprintf("Print the log of a %s", n.Sort), Example: example, Args: n.OneName, ValidArgsFunction: n.Complete(e),
 		RunE: func(c *cobra.Command, args []string) error {
 			s, err := e.OpenStore(c.Context(), false)
 			if err != nil {
@@ -194,7 +213,7 @@ func (n Noun[T]) Log(e *Env, example string) *cobra.Command {
 func (n Noun[T]) Delete(e *Env, use, short, example string) *cobra.Command {
 	var o deleteOptions
 	c := &cobra.Command{
-		Use: use + " [NAMES]", Short: short, Example: example,
+		Use: use + " [NAMES]", Short: short, Example: example, ValidArgsFunction: n.Complete(e),
 		RunE: func(c *cobra.Command, names []string) error {
 			if err := o.check(names); err != nil {
 				return err
