@@ -66,9 +66,8 @@ type ObjectStorageLocation struct {
 	CACertRef *corev1.SecretKeySelector `json:"caCertRef,omitempty"`
 }
 
-// BackupStorageLocationPhase says whether a location can be used.
+// BackupStorageLocationPhase says whether a location can be used. Empty is that nobody has looked.
 // +kubebuilder:validation:Enum=Available;Unavailable
-// +kubebuilder:default=Unavailable
 type BackupStorageLocationPhase string
 
 const (

@@ -38,7 +38,8 @@ type ScheduleSpec struct {
 	// UseOwnerReferencesInBackup makes the Schedule the owner of its Backups, so that they go with it.
 	// +nullable
 	UseOwnerReferencesInBackup *bool `json:"useOwnerReferencesInBackup,omitempty"`
-	// Paused holds Backups back until it is false again. Missed times are not made up for.
+	// Paused holds Backups back until it is false again. Of the times that have passed by then one is made up for,
+	// unless SkipImmediately is true.
 	Paused bool `json:"paused,omitempty"`
 	// SkipImmediately lets a time that has passed go by, and counts from now; it is set back to false when that is done.
 	// Not set is the server's default.

@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Held back until the deep copies are generated; remove this line and the next with them.
-//go:build held
-
 package v1
 
 import (
