@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -87,8 +88,17 @@ func used(p plane) (peers, error) {
 	return peers{APIServer: u["kube-apiserver"].CPU, Etcd: u["etcd"].CPU}, err
 }
 
-// requests are the API server's own counts by verb. Left out is what it sends to itself all the time: the
-// renewal of its lease, and what is not about the API (its metrics, its health).
+// ownRequests mark what the API server sends to itself: the renewal of its lease, the records of the addresses that it
+// allocates, the registration of new kinds. hozon writes none of these.
+var ownRequests = []string{
+	`resource="leases"`, `resource="ipaddresses"`, `resource="apiservices"`, `resource="customresourcedefinitions",scope="resource",subresource="status"`,
+}
+
+func ownRequest(labels string) bool {
+	return slices.ContainsFunc(ownRequests, func(mark string) bool { return strings.Contains(labels, mark) })
+}
+
+// requests are the API server's own counts by verb, without what it sends to itself.
 func requests(ctx context.Context, p plane) (map[string]int64, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.URL+"/metrics", nil)
 	if err != nil {
@@ -106,10 +116,10 @@ func requests(ctx context.Context, p plane) (map[string]int64, error) {
 	counts := map[string]int64{}
 	for line := range strings.Lines(string(text)) {
 		rest, ok := strings.CutPrefix(line, "apiserver_request_total{")
-		if !ok || strings.Contains(rest, `resource="leases"`) {
+		labels, value, _ := strings.Cut(rest, "} ")
+		if !ok || ownRequest(labels) {
 			continue
 		}
-		labels, value, _ := strings.Cut(rest, "} ")
 		n, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
 		if err != nil {
 			return nil, fmt.Errorf("read metrics: %w", err)
