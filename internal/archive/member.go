@@ -8,13 +8,15 @@ import (
 	"hash/crc32"
 	"io"
 	"sync"
+	"sync/atomic"
 
 	"github.com/klauspost/compress/flate"
 )
 
 const (
 	blockSize   = 1 << 20 // a block is closed when it holds this much
-	keepBuffer  = 4 << 20 // larger buffers are left to the collector
+	keepBuffer  = 2 << 20 // larger buffers are left to the collector
+	maxInFlight = 8 << 20 // bytes, uncompressed, on their way at a time; a larger block is alone
 	gzipHeader  = "\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 	finalBlock  = "\x03\x00" // an empty deflate block, marked as the last
 	lanesToSave = 8          // buffers kept for reuse
@@ -42,8 +44,10 @@ type member struct {
 	w     io.Writer
 	level int
 	jobs  chan *block // to the compressors
-	order chan *block // to the one that writes; its capacity bounds what is in flight
+	order chan *block // to the one that writes; its capacity bounds how many are in flight
 	free  chan *block
+	held  atomic.Int64  // bytes of blocks in flight
+	room  chan struct{} // receives when held has become less
 	dead  chan struct{}
 	ended chan struct{} // the one that writes is through
 
@@ -65,7 +69,7 @@ func newMember(w io.Writer, level, workers int) *member {
 	m := &member{
 		w: w, level: level,
 		jobs: make(chan *block, inFlight+1), order: make(chan *block, inFlight),
-		free: make(chan *block, lanesToSave), dead: make(chan struct{}), ended: make(chan struct{}),
+		free: make(chan *block, lanesToSave), room: make(chan struct{}, 1), dead: make(chan struct{}), ended: make(chan struct{}),
 	}
 	for range workers {
 		go m.compress()
@@ -84,7 +88,13 @@ func (m *member) take() *block {
 	}
 }
 
-func (m *member) recycle(b *block) {
+// release lets the next block in and keeps the buffers of this one for it.
+func (m *member) release(b *block) {
+	m.held.Add(-int64(len(b.plain)))
+	select {
+	case m.room <- struct{}{}:
+	default: // nobody has looked since the last time
+	}
 	if cap(b.plain) > keepBuffer {
 		return
 	}
@@ -104,6 +114,15 @@ func (m *member) put(b *block) (int, error) {
 		return 0, m.err
 	default:
 	}
+	size := int64(len(b.plain))
+	for held := m.held.Load(); held > 0 && held+size > maxInFlight; held = m.held.Load() {
+		select {
+		case <-m.room:
+		case <-m.dead:
+			return 0, m.err
+		}
+	}
+	m.held.Add(size)
 	select {
 	case m.order <- b:
 	case <-m.dead:
@@ -174,7 +193,7 @@ func (m *member) write() {
 				m.abort(err)
 				return
 			}
-			m.recycle(b)
+			m.release(b)
 		}
 	}
 }

@@ -110,6 +110,7 @@ func (l *Lane) add(it Item) error {
 	if l.block == nil {
 		l.block = l.w.member.take()
 	}
+	l.reserve(it)
 	ns, name := it.Ref.Namespace, it.Ref.Name
 	first := k.dir
 	if it.Preferred {
@@ -133,6 +134,17 @@ func (l *Lane) add(it Item) error {
 		return nil
 	}
 	return l.flush()
+}
+
+// reserve lets the open block grow at once to what a large item needs, and not by doubling.
+func (l *Lane) reserve(it Item) {
+	b, need := l.block, len(it.Body)+4*tarBlock
+	if it.Preferred {
+		need *= 2
+	}
+	if len(b.plain)+need > cap(b.plain) {
+		b.plain = append(make([]byte, 0, len(b.plain)+need), b.plain...)
+	}
 }
 
 // file appends one tar entry to the open block.
