@@ -102,6 +102,13 @@ func written(t *testing.T) map[string]tree {
 			out[file+"#"+strconv.Itoa(i)] = o
 		}
 	}
+	text, err := os.ReadFile("testdata/written.jsonl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, line := range strings.Split(strings.TrimSpace(string(text)), "\n") {
+		out["testdata/written.jsonl#"+strconv.Itoa(i+1)] = parse(t, []byte(line))
+	}
 	return out
 }
 

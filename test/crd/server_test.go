@@ -71,7 +71,7 @@ func bare(t *testing.T, o tree) tree {
 	t.Helper()
 	o = parse(t, encode(t, o))
 	meta := o["metadata"].(tree)
-	for _, field := range []string{"uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "namespace", "selfLink"} {
+	for _, field := range []string{"uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "namespace", "selfLink", "deletionTimestamp", "deletionGracePeriodSeconds"} {
 		delete(meta, field)
 	}
 	return o
