@@ -11,6 +11,6 @@
 // where FOLDER is config/crd of the module github.com/vmware-tanzu/velero v1.18.3.
 //
 // testdata/written.jsonl has every state of every object that Velero 1.18.3's own command line and server wrote while they
-// ran on our CRDs (a location that works and one that does not, a schedule that fires and one that is wrong, a backup and its
+// ran on our CRDs (a location that works and one that does not, a right and a wrong schedule, a backup and its
 // restore, logs, plugins, deletion), as `kubectl get -w -o json` showed them. Kinds that need a node agent are not among them.
 package crd
