@@ -115,7 +115,7 @@ func TestPartSize(t *testing.T) {
 	if total < 5<<40 {
 		t.Errorf("%d parts hold %d bytes, less than 5 TiB", maxParts, total)
 	}
-	if partSize(1) != 8<<20 || partSize(growEvery) != 8<<20 || first < 6<<30 {
+	if partSize(1) != 5<<20 || partSize(growEvery) != 5<<20 || first < 3<<30 {
 		t.Errorf("the first %d parts hold %d bytes", growEvery, first)
 	}
 }

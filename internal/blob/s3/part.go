@@ -14,15 +14,15 @@ import (
 )
 
 const (
-	firstPart = 8 << 20
-	maxParts  = 10000 // S3's limit
+	firstPart = 5 << 20 // the least that S3 takes
+	maxParts  = 10000   // S3's limit
 	growEvery = 800
-	lastPart  = 1 << 30
+	lastPart  = 2 << 30
 	pieceSize = 256 << 10
 )
 
-// partSize returns the size of part n, which starts at 1: 8 MiB, doubled every 800 parts up to 1 GiB. So the first 6 GiB of an object take
-// 32 MiB of memory, and 10,000 parts hold more than 5 TiB, the largest object that S3 keeps.
+// partSize returns the size of part n, which starts at 1: 5 MiB, doubled every 800 parts up to 2 GiB. So the first 4 GiB of an object take
+// 15 MiB of memory, and 10,000 parts hold more than 5 TiB, the largest object that S3 keeps.
 func partSize(n int) int64 {
 	return min(int64(firstPart)<<((n-1)/growEvery), lastPart)
 }

@@ -19,7 +19,7 @@ import (
 )
 
 // inFlight parts of one Put are on their way at a time.
-const inFlight = 3
+const inFlight = 2
 
 // idKey is the metadata that names the Put that made an object, as the library gives it back.
 const idKey = "Hozon-Put"

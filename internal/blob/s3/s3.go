@@ -5,7 +5,7 @@
 // Rights. It needs s3:GetObject, s3:PutObject, s3:DeleteObject, s3:ListBucket, s3:AbortMultipartUpload and s3:ListMultipartUploadParts,
 // and calls nothing else: the region is told, never looked up.
 //
-// Put. Objects below 8 MiB go up in one request, larger ones in parts. A Put holds at most four part buffers (three in flight, one being
+// Put. Objects below 5 MiB go up in one request, larger ones in parts. A Put holds at most three part buffers (two in flight, one being
 // filled), taken from a pool in pieces of 256 KiB, so that a small object takes a small buffer; the parts grow so that 5 TiB fit into the 10,000 that S3 allows
 // (see partSize). Every request carries the SHA-256 of its body, which the server checks. A failed Put aborts its upload; one that dies
 // with its process leaves parts behind that no listing shows: a lifecycle rule of the bucket should abort incomplete uploads.
