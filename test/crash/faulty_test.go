@@ -77,7 +77,7 @@ func TestThrottledAPIServer(t *testing.T) {
 		{"restore", func(r *http.Request) bool { return r.Method != http.MethodPost }, s.restoreArgs("r", "b", s.namespace+"-r"), 40},
 	} {
 		t.Run(command.name, func(t *testing.T) {
-			const length = 5 * time.Second
+			const length = 3 * time.Second
 			var mu sync.Mutex
 			var began, ended time.Time
 			before, during := 0, 0

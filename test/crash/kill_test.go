@@ -12,7 +12,7 @@ import (
 	"hozon.dev/hozon/internal/cluster/clustertest"
 )
 
-// moment is a random moment of a command that takes about duration.
+// moments are random moments of a command that takes about duration.
 func moments(t *testing.T, duration time.Duration) []time.Duration {
 	rng := random(t)
 	var all []time.Duration

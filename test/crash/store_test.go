@@ -356,7 +356,7 @@ func TestDamageIsNoticed(t *testing.T) {
 
 // TestStoreFaultsOfRestoreRecords: what goes wrong with the records of a restore leaves either all of them or, after the next command, none.
 func TestStoreFaultsOfRestoreRecords(t *testing.T) {
-	eachBucket(t, 6, func(t *testing.T, s *site) {
+	eachBucket(t, 2, func(t *testing.T, s *site) {
 		if err := s.backup(t.Context(), s.bucket, "b"); err != nil {
 			t.Fatal(err)
 		}
