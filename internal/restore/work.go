@@ -38,6 +38,8 @@ func (r *run) work(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	// All of them get one; growing step by step would take three times the memory.
+	r.report.Items = slices.Grow(r.report.Items, r.plan.Steps()+len(r.plan.Skips))
 	r.skips()
 	return r.apply(ctx)
 }
@@ -72,23 +74,15 @@ func (r *run) apply(ctx context.Context) error {
 		Terminating: r.o.Terminating, Concurrency: r.o.Concurrency, Now: r.Now, Outcome: r.item,
 		Warn: func(text string) { r.report.Warn("", "%s", text) },
 	})
-	steps := map[int]plan.Step{}
 	for i := range r.plan.Stages {
 		s := &r.plan.Stages[i]
 		r.stage(s.Title(), len(s.Steps))
 		if err := a.Stage(ctx, s.Level, r.feed(ctx, s.Steps)); err != nil {
 			return err
 		}
-		for _, step := range s.Steps {
-			steps[step.Item] = step
-		}
 	}
 	for again := a.Deferred(); len(again) > 0; again = a.Deferred() {
-		slices.Sort(again)
-		var list []plan.Step
-		for _, i := range again {
-			list = append(list, steps[i])
-		}
+		list := r.stepsOf(again)
 		r.stage("again", len(list))
 		if err := a.Again(ctx, r.feed(ctx, list)); err != nil {
 			return err
@@ -98,6 +92,20 @@ func (r *run) apply(ctx context.Context) error {
 		r.report.Warn(w.Ref.Namespace, "%s", w.Text)
 	}
 	return context.Cause(ctx)
+}
+
+// stepsOf are the plan's steps for items, in the plan's order.
+func (r *run) stepsOf(items []int) []plan.Step {
+	slices.Sort(items)
+	var list []plan.Step
+	for _, stage := range r.plan.Stages {
+		for _, step := range stage.Steps {
+			if _, ok := slices.BinarySearch(items, step.Item); ok {
+				list = append(list, step)
+			}
+		}
+	}
+	return list
 }
 
 // item takes note of what came of an object.
