@@ -27,10 +27,19 @@ check: ## Format, vet, lint and the tests that need no servers (under a minute o
 peers: # what tests run against; built before go test counts its time
 	@devcluster/build >/dev/null
 	@tools/build tools/s3 github.com/versity/versitygw/cmd/versitygw versitygw >/dev/null
+	@tools/build tools/gen sigs.k8s.io/controller-tools/cmd/controller-gen controller-gen >/dev/null
 
 .PHONY: test
 test: peers check ## Everything: real API servers, a real S3 server, the command line, the fixtures
 	$(GO) test -timeout 30m ./...
+
+.PHONY: crash
+crash: peers ## Break everything: each store operation, 50 kills each, outages, storms (minutes)
+	HOZON_CRASH_RUNS=50 $(GO) test -count=1 -timeout 60m ./test/crash ./test/friendly
+
+.PHONY: gen
+gen: ## Generate deep copies and CRDs from the types in api/
+	@tools/gen/run
 
 .PHONY: dev
 dev: ## Start a dev cluster and print the KUBECONFIG to export (NAME=x for several)
