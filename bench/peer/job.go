@@ -14,7 +14,7 @@ import (
 type Run struct {
 	Wall  time.Duration // from the request that creates the job until the API says that it is Completed
 	CPU   time.Duration
-	Peak  int64 // most bytes that all of them had in memory, seen ten times a second: the true peak may be higher
+	Peak  int64 // most bytes that all of them together had in memory, seen ten times a second: the true peak may be higher
 	Items int   // as Velero counts them
 }
 
@@ -90,7 +90,7 @@ func (s *Server) job(ctx context.Context, resource, kind, name string, spec obje
 		return Run{}, err
 	}
 	cancel()
-	run := Run{Wall: end.at.Sub(started), CPU: after.cpu - before.cpu, Peak: max(<-peak, after.resident), Items: end.status.Progress.ItemsBackedUp + end.status.Progress.ItemsRestored}
+	run := Run{Wall: end.at.Sub(started), CPU: after.cpu - before.cpu, Peak: max(<-peak, after.memory), Items: end.status.Progress.ItemsBackedUp + end.status.Progress.ItemsRestored}
 	if end.status.Phase != "Completed" {
 		return run, fmt.Errorf("velero %s %s: %s\n%s", kind, name, end.status, s.Complaints())
 	}
@@ -106,7 +106,7 @@ func (s *Server) observe(ctx context.Context) <-chan int64 {
 		var most int64
 		for {
 			if u, err := s.usage(); err == nil { // a process that ends while it is looked at is no error
-				most = max(most, u.resident)
+				most = max(most, u.memory)
 			}
 			select {
 			case <-ctx.Done():

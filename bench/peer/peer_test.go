@@ -87,7 +87,7 @@ func TestParse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := (usage{cpu: time.Second, resident: 3 * int64(os.Getpagesize())}); id != 7 || u != want {
+	if want := (usage{cpu: time.Second, memory: 3 * int64(os.Getpagesize())}); id != 7 || u != want {
 		t.Errorf("group %d, %+v", id, u)
 	}
 	if _, _, err := parse("42 (a) S 1 7"); err == nil {
@@ -117,7 +117,7 @@ func TestGroupCountsChildren(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if u.cpu < 20*time.Millisecond || u.resident == 0 {
+	if u.cpu < 20*time.Millisecond || u.memory == 0 {
 		t.Errorf("%+v", u)
 	}
 	in.Close()

@@ -12,14 +12,14 @@ import (
 
 // usage is what a group of processes uses.
 type usage struct {
-	cpu      time.Duration // since they were started, with that of their ended children
-	resident int64         // bytes in memory now
+	cpu    time.Duration // since they were started, with that of their ended children
+	memory int64         // bytes now
 }
 
 // usage is that of the server and its plugins. They stay in its process group.
 func (s *Server) usage() (usage, error) {
 	u, err := group(s.process.PID())
-	if err == nil && u.cpu == 0 && u.resident == 0 {
+	if err == nil && u == (usage{}) {
 		err = fmt.Errorf("read what velero uses: no such process")
 	}
 	return u, err
@@ -46,13 +46,30 @@ func group(id int) (usage, error) {
 		}
 		if of == id {
 			sum.cpu += u.cpu
-			sum.resident += u.resident
+			sum.memory += share(e.Name(), u.memory)
 		}
 	}
 	return sum, nil
 }
 
-// parse reads a process' group and usage from its stat file as proc(5) describes it.
+// share is what a process has in memory, where pages that several have (the program itself, above all: most plugins are
+// Velero's own binary) count only once over all of them. Where the kernel does not tell, it is resident.
+func share(pid string, resident int64) int64 {
+	text, err := os.ReadFile("/proc/" + pid + "/smaps_rollup")
+	if err != nil { // it has ended meanwhile, or is another user's
+		return resident
+	}
+	for line := range strings.Lines(string(text)) {
+		if rest, ok := strings.CutPrefix(line, "Pss:"); ok {
+			if kib, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64); err == nil {
+				return kib << 10
+			}
+		}
+	}
+	return resident
+}
+
+// parse reads a process' group and usage (its memory with all that it shares) from its stat file as proc(5) describes it.
 func parse(stat string) (int, usage, error) {
 	const tick = time.Second / 100 // USER_HZ is 100 on every Linux platform of Go
 	// The second field is the program's name in parentheses, which may hold anything; the next is the third.
@@ -74,6 +91,6 @@ func parse(stat string) (int, usage, error) {
 		u.cpu += time.Duration(n) * tick
 	}
 	pages, err := strconv.ParseInt(fields[rss], 10, 64)
-	u.resident = pages * int64(os.Getpagesize())
+	u.memory = pages * int64(os.Getpagesize())
 	return id, u, err
 }
