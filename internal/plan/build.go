@@ -143,13 +143,17 @@ func (b *builder) assemble() *Plan {
 	slices.SortFunc(live, func(i, j int) int {
 		return cmp.Or(b.order[i].compare(b.order[j]), object.Compare(b.entries[i].Ref, b.entries[j].Ref))
 	})
-	for _, i := range live {
-		o := b.order[i]
-		if n := len(p.Stages); n == 0 || p.Stages[n-1].Level != o.level || p.Stages[n-1].Depth != o.depth {
-			p.Stages = append(p.Stages, Stage{Level: o.level, Depth: o.depth})
+	for len(live) > 0 {
+		o := b.order[live[0]]
+		n := slices.IndexFunc(live, func(i int) bool { return b.order[i] != o })
+		if n < 0 {
+			n = len(live)
 		}
-		s := &p.Stages[len(p.Stages)-1]
-		s.Steps = append(s.Steps, b.step(i))
+		s := Stage{Level: o.level, Depth: o.depth, Steps: make([]Step, n)}
+		for k, i := range live[:n] {
+			s.Steps[k] = b.step(i)
+		}
+		p.Stages, live = append(p.Stages, s), live[n:]
 	}
 	addNamespaces(p, made)
 	slices.SortFunc(p.Skips, func(x, y Step) int {

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"hozon.dev/hozon/internal/archive"
@@ -68,6 +69,7 @@ func (r *run) scan(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	r.entries = make([]plan.Entry, 0, r.expected())
 	r.bodies = map[int][]byte{}
 	kept, most, words := 0, maxKept, interner{}
 	if r.index != nil {
@@ -107,6 +109,17 @@ func (r *run) scan(ctx context.Context) error {
 		r.item(report.Item{Ref: f.ref, Action: report.Failed, Reason: f.err.Error()})
 	}
 	return nil
+}
+
+// expected is how many entries there will be, so that the list is not copied while it grows; 0 if a part of the backup is asked for. The
+// manifest is no proof, which is why the number is bounded.
+func (r *run) expected() int {
+	const most = 1 << 20
+	included := r.spec().IncludedNamespaces
+	if r.index == nil || len(included) > 0 && !slices.Contains(included, "*") {
+		return 0
+	}
+	return max(0, min(r.index.Items, most))
 }
 
 // inspect turns an item into an entry. The error is what is wrong with the item.
