@@ -73,7 +73,7 @@ var levels = map[string]Level{
 	"replicationcontrollers": Controllers,
 
 	"resourcequotas":                       Constraints,
-	"limitranges":                          Constraints, // before the pods it would change pods that are older than it
+	"limitranges":                          ReplicaSets, // after the saved pods, which it would change, and before the pods that Jobs make
 	"poddisruptionbudgets.policy":          Constraints,
 	"horizontalpodautoscalers.autoscaling": Constraints,
 
