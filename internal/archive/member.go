@@ -16,7 +16,7 @@ import (
 const (
 	blockSize   = 1 << 20 // a block is closed when it holds this much
 	keepBuffer  = 2 << 20 // larger buffers are left to the collector
-	maxInFlight = 8 << 20 // bytes, uncompressed, on their way at a time; a larger block is alone
+	maxInFlight = 4 << 20 // bytes, uncompressed, on their way at a time; a larger block is alone
 	gzipHeader  = "\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 	finalBlock  = "\x03\x00" // an empty deflate block, marked as the last
 	lanesToSave = 8          // buffers kept for reuse

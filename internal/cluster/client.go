@@ -74,7 +74,7 @@ func boundReceiveBuffer(rt http.RoundTripper) http.RoundTripper {
 		inner = w.WrappedRoundTripper()
 	}
 	if t, ok := inner.(*http.Transport); ok && t.HTTP2 == nil {
-		t.HTTP2 = &http.HTTP2Config{MaxReceiveBufferPerStream: receiveBuffer}
+		t.HTTP2 = &http.HTTP2Config{MaxReceiveBufferPerStream: receiveBuffer, MaxReceiveBufferPerConnection: 4 * receiveBuffer}
 	}
 	return rt
 }
