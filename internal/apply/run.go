@@ -48,8 +48,9 @@ type Job struct {
 	Body  []byte
 }
 
-// maxBytes bounds the saved bytes of the jobs under way; a larger job is alone.
-const maxBytes = 32 << 20
+// maxBytes bounds the saved bytes of the jobs under way; a larger job is alone. A job holds about ten times its saved bytes: decoded, encoded,
+// answered, and once more for the managedFields.
+const maxBytes = 4 << 20
 
 // Run is the execution of one plan. Its stages run one after the other.
 type Run struct {
@@ -66,6 +67,7 @@ type Run struct {
 	progress int           // objects that were made or changed
 	newest   uint64        // highest resourceVersion of what the stage made
 	known    map[place]*siblings
+	lists    lists
 	idle     int  // rounds in which nothing got on
 	final    bool // no further round: what fails now has failed
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"hozon.dev/hozon/internal/cluster"
 	"hozon.dev/hozon/internal/object"
@@ -15,6 +16,7 @@ import (
 const (
 	manyConflicts = 16       // existing objects of a place, after which all of them are read at once
 	maxSiblings   = 16 << 20 // bytes of a list that are kept
+	maxListed     = 24 << 20 // bytes of all lists that are kept
 )
 
 var errTooMany = errors.New("too many objects to keep")
@@ -25,10 +27,41 @@ type siblings struct {
 	target    Reader
 	t         object.Type
 	namespace string
+	lists     *lists
 
 	mu    sync.Mutex
 	asked int
-	live  map[string][]byte // nil: not listed
+	live  atomic.Pointer[map[string][]byte] // nil: not listed, or given up for other lists
+}
+
+// lists bounds the memory of all lists together: the objects of a place come one after the other, so the oldest list goes.
+type lists struct {
+	mu    sync.Mutex
+	kept  []*siblings
+	sizes []int
+	total int
+}
+
+func (l *lists) keep(s *siblings, live map[string][]byte, size int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for l.total+size > maxListed && len(l.kept) > 0 {
+		l.kept[0].live.Store(nil)
+		l.total -= l.sizes[0]
+		l.kept, l.sizes = l.kept[1:], l.sizes[1:]
+	}
+	s.live.Store(&live)
+	l.kept, l.sizes, l.total = append(l.kept, s), append(l.sizes, size), l.total+size
+}
+
+// find looks an object up in the list, if there is one.
+func (s *siblings) find(name string) ([]byte, bool) {
+	live := s.live.Load()
+	if live == nil {
+		return nil, false
+	}
+	body, ok := (*live)[name]
+	return body, ok
 }
 
 // place is where objects of one kind lie: a namespace, or the cluster.
@@ -40,18 +73,10 @@ func (r *Run) siblings(t object.Type, namespace string) *siblings {
 	defer r.mu.Unlock()
 	s := r.known[p]
 	if s == nil {
-		s = &siblings{target: r.o.Target, t: t, namespace: namespace}
+		s = &siblings{target: r.o.Target, t: t, namespace: namespace, lists: &r.lists}
 		r.known[p] = s
 	}
 	return s
-}
-
-// find looks an object up in the list, if there is one.
-func (s *siblings) find(name string) ([]byte, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	body, ok := s.live[name]
-	return body, ok
 }
 
 // get reads an object.
@@ -60,7 +85,7 @@ func (s *siblings) get(ctx context.Context, name string) ([]byte, error) {
 	if s.asked++; s.asked == manyConflicts {
 		s.list(ctx)
 	}
-	body, ok := s.live[name]
+	body, ok := s.find(name)
 	s.mu.Unlock()
 	if ok {
 		return body, nil
@@ -90,5 +115,5 @@ func (s *siblings) list(ctx context.Context) {
 	if err != nil {
 		return
 	}
-	s.live = live
+	s.lists.keep(s, live, size)
 }
