@@ -35,7 +35,12 @@ test: peers check ## Everything: real API servers, a real S3 server, the command
 
 .PHONY: crash
 crash: peers ## Break everything: each store operation, 50 kills each, outages, storms (minutes)
-	HOZON_CRASH_RUNS=50 $(GO) test -count=1 -timeout 60m ./test/crash ./test/friendly
+	HOZON_CRASH_RUNS=50 $(GO) test -count=1 -timeout 60m ./test/crash
+	HOZON_FRIENDLY=1 $(GO) test -count=1 -timeout 10m ./test/friendly
+
+.PHONY: scale
+scale: peers ## Fill a cluster with 300,000 objects and watch time and memory (20 minutes)
+	HOZON_SCALE=$${HOZON_SCALE:-300000} $(GO) test -count=1 -timeout 60m -v -run '^TestScale$$' ./test/scale
 
 .PHONY: gen
 gen: ## Generate deep copies and CRDs from the types in api/

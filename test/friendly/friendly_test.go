@@ -75,8 +75,14 @@ func builder(t *testing.T, c *clustertest.Cluster) func(args ...string) {
 	}
 }
 
+// starved is what no call of the neighbour may take, whatever else the machine does.
+const starved = 2 * time.Second
+
+// strict says that the machine does nothing else, so that a promise in milliseconds can be held against it.
+func strict() bool { return os.Getenv("HOZON_FRIENDLY") != "" }
+
 // TestNeighbour measures a small client alone, during backups and during restores. It takes twenty seconds and more: a 99th percentile
-// needs some hundred calls.
+// needs some hundred calls. Beside other tests it only finds starvation; `make crash` sets HOZON_FRIENDLY and has it hold the promise.
 func TestNeighbour(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts servers")
@@ -108,7 +114,10 @@ func TestNeighbour(t *testing.T) {
 		t.Logf("backups  %s", backup)
 		t.Logf("alone    %s", between)
 		t.Logf("restores %s", restore)
-		bound := 2*max(before.p99, between.p99) + allowance
+		bound := starved
+		if strict() {
+			bound = 2*max(before.p99, between.p99) + allowance
+		}
 		if backup.p99 <= bound && restore.p99 <= bound {
 			return
 		}
