@@ -11,9 +11,9 @@ import (
 	"strings"
 )
 
-// collectAt makes the collector start when the heap has grown by a quarter, not when it has doubled: most of ours are buffers without
+// collectAt makes the collector start when the heap has grown by half, not when it has doubled: most of ours are buffers without
 // pointers, which cost nothing to pass over, so that the smaller peak is nearly free.
-const collectAt = 25
+const collectAt = 50
 
 // tuneMemory sets the collector to what suits this program, unless the environment (GOGC, GOMEMLIMIT) says otherwise: a
 // container's limit is kept by collecting more often near to it, and not found out by being killed.
