@@ -43,12 +43,15 @@ func (r *Run) barrier(ctx context.Context, level plan.Level) barrier {
 	if r.o.DryRun {
 		return noBarrier{}
 	}
+	r.watched = ""
 	switch level {
 	case plan.Definitions:
 		return established{r}
-	case plan.Pods:
+	case plan.Pods: // and ControllerRevisions, which nobody has to see
+		r.watched = podType.GroupResource()
 		return r.watch(ctx, podType)
-	case plan.ReplicaSets:
+	case plan.ReplicaSets: // and LimitRanges
+		r.watched = replicaSetType.GroupResource()
 		return r.watch(ctx, replicaSetType)
 	}
 	return noBarrier{}

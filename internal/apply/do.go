@@ -172,12 +172,15 @@ func (r *Run) created(ctx context.Context, w *work, response []byte) {
 		response = r.putManagedFields(ctx, w, response)
 	}
 	r.note(w, response)
-	r.made(response)
+	r.made(w.t, response)
 	r.outcome(w.Job, report.Created, "", w.warning)
 }
 
-// made remembers how new the newest object of the stage is.
-func (r *Run) made(live []byte) {
+// made remembers how new the newest object is of the kind that the stage's barrier watches.
+func (r *Run) made(t object.Type, live []byte) {
+	if t.GroupResource() != r.watched {
+		return
+	}
 	head, err := object.Scan(live)
 	if err != nil {
 		return

@@ -65,11 +65,12 @@ type Run struct {
 	late     []lateLink
 	deferred map[int]error // item → why it has to be tried again
 	progress int           // objects that were made or changed
-	newest   uint64        // highest resourceVersion of what the stage made
+	newest   uint64        // highest resourceVersion of what the stage made of the watched kind
 	known    map[place]*siblings
 	lists    lists
-	idle     int  // rounds in which nothing got on
-	final    bool // no further round: what fails now has failed
+	watched  string // group-resource that the stage's barrier watches; set between stages only
+	idle     int    // rounds in which nothing got on
+	final    bool   // no further round: what fails now has failed
 
 	definitions []string // CustomResourceDefinitions of the stage
 }
