@@ -65,3 +65,10 @@ type Bucket interface {
 	// String names the bucket for messages, without credentials: "s3://bucket/prefix", "file:///srv/backups".
 	String() string
 }
+
+// Signer is what a Bucket also is if its store can let anybody read one object for a while. Only a Bucket over a network is one.
+type Signer interface {
+	// Sign returns a URL from which anybody can GET the object under key until ttl has passed. Whether there is such an object is not looked
+	// at. A store or a setting that cannot do it is fail.Unsupported. The URL is a secret while it lives.
+	Sign(ctx context.Context, key string, ttl time.Duration) (string, error)
+}

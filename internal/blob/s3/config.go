@@ -40,7 +40,22 @@ type Config struct {
 
 	Profile         string // of the shared credentials file; takes precedence over the environment
 	CredentialsFile string // takes precedence over the environment; empty: AWS_SHARED_CREDENTIALS_FILE, ~/.aws/credentials
+	Credentials     []byte // the text of such a file; takes precedence over all others
+
+	PublicEndpoint string // of signed URLs, in the form of Endpoint; empty: Endpoint
+	Objects        Objects
+	Words          Words
 }
+
+// Words are the names that messages give to settings, so that they are the ones that the user has written. The zero value is for those of a store's URL.
+type Words struct {
+	Place       string // where all settings are: "the store's URL"
+	Credentials string // where Config.Credentials came from: "Secret velero/cloud-credentials"
+	CA          string // "ca=FILE"
+}
+
+func (w Words) place() string { return cmp.Or(w.Place, "the store's URL") }
+func (w Words) ca() string    { return cmp.Or(w.CA, "ca=FILE") }
 
 // parameters of the URL, in the order in which messages list them.
 var parameters = []string{"endpoint", "region", "path-style", "insecure-skip-tls-verify", "ca", "profile", "conditional-put"}
@@ -160,7 +175,10 @@ func (cfg *Config) host() (host string, secure bool, err error) {
 		}
 		return "s3." + cfg.region() + ".amazonaws.com", true, nil
 	}
-	text := cfg.Endpoint
+	return parseEndpoint(cfg.Endpoint)
+}
+
+func parseEndpoint(text string) (host string, secure bool, err error) {
 	if !strings.Contains(text, "://") {
 		text = "https://" + text
 	}

@@ -15,34 +15,22 @@ import (
 	"hozon.dev/hozon/internal/fail"
 )
 
-// find returns the first credentials of: the file or profile that cfg names (then nothing else is tried), the environment, the shared
+// find returns the first credentials of: what cfg says (then nothing else is tried), the environment, the shared
 // credentials file, and the role of the pod, task or machine (IRSA, EKS pod identity, ECS, EC2). Source says for messages which it was. Those with
-// an end are renewed by the client.
+// an end, and those of a file that changes, are renewed by the client.
 func find(ctx context.Context, cfg Config) (creds *credentials.Credentials, source string, err error) {
-	file := &credentials.FileAWSCredentials{Filename: cfg.CredentialsFile, Profile: cfg.Profile}
-	if cfg.CredentialsFile != "" || cfg.Profile != "" {
-		creds, source = credentials.New(file), "the "+fileName(cfg)
+	if try := cfg.own(); try != nil {
+		creds = credentials.New(try.provider)
 		value, err := fetch(ctx, creds)
 		if err == nil && value.AccessKeyID == "" {
 			err = fail.Errorf(fail.Denied, "aws_access_key_id is missing")
 		}
 		if err != nil {
-			return nil, "", fail.Errorf(fail.Denied, "get credentials from %s: %w", source, err)
+			return nil, "", fail.Errorf(fail.Denied, "get credentials from %s: %w", try.source, err)
 		}
-		return creds, source, nil
+		return creds, try.source, nil
 	}
-	role := &credentials.IAM{Region: cfg.region(), Client: roleClient()}
-	for _, try := range []struct {
-		provider credentials.Provider
-		source   string
-	}{
-		{&credentials.EnvAWS{}, "the environment (AWS_ACCESS_KEY_ID)"},
-		{file, "the " + fileName(cfg)},
-		{role, "the role of this pod or machine"},
-	} {
-		if try.provider == role && !mayHaveRole() {
-			continue
-		}
+	for _, try := range cfg.sources() {
 		creds := credentials.New(try.provider)
 		if value, fetchErr := fetch(ctx, creds); fetchErr == nil && value.AccessKeyID != "" && value.SecretAccessKey != "" {
 			return creds, try.source, nil
@@ -58,6 +46,51 @@ func find(ctx context.Context, cfg Config) (creds *credentials.Credentials, sour
 		return nil, "", fail.Errorf(fail.Denied, "%s (last tried: %w)", text, err)
 	}
 	return nil, "", fail.Errorf(fail.Denied, "%s", text)
+}
+
+// source is one place to look for credentials in.
+type source struct {
+	provider credentials.Provider
+	source   string
+}
+
+// own is the source that cfg names; nil: none.
+func (cfg *Config) own() *source {
+	p := &profile{name: cfg.Profile, region: cfg.region(), client: roleClient()}
+	switch {
+	case len(cfg.Credentials) > 0:
+		p.text = cfg.Credentials
+		return &source{p, cmp.Or(cfg.Words.Credentials, "the credentials given") + ", profile " + cmp.Or(cfg.Profile, os.Getenv("AWS_PROFILE"), "default")}
+	case cfg.CredentialsFile != "":
+		p.file = cfg.CredentialsFile
+		return &source{p, "the " + fileName(*cfg)}
+	case cfg.Profile != "":
+		return &source{cfg.shared(p), "the " + fileName(*cfg)}
+	}
+	return nil
+}
+
+// shared reads the shared credentials file: the library the usual ones, which may name a sign-in portal, we the one that the environment names.
+func (cfg *Config) shared(p *profile) credentials.Provider {
+	if p.file = os.Getenv("AWS_SHARED_CREDENTIALS_FILE"); p.file != "" && os.Getenv("AWS_CONFIG_FILE") == "" {
+		return p
+	}
+	return &credentials.FileAWSCredentials{Profile: cfg.Profile}
+}
+
+func (cfg *Config) sources() []source {
+	sources := []source{
+		{&credentials.EnvAWS{}, "the environment (AWS_ACCESS_KEY_ID)"},
+		{cfg.shared(&profile{name: cfg.Profile, region: cfg.region(), client: roleClient()}), "the " + fileName(*cfg)},
+	}
+	if !mayHaveRole() {
+		return sources
+	}
+	role := &credentials.IAM{Region: cfg.region(), Client: roleClient()}
+	if os.Getenv("AWS_WEB_IDENTITY_TOKEN_FILE") != "" {
+		role.Endpoint = stsEndpoint(cfg.region())
+	}
+	return append(sources, source{role, "the role of this pod or machine"})
 }
 
 func fetch(ctx context.Context, creds *credentials.Credentials) (credentials.Value, error) {

@@ -53,7 +53,7 @@ func (b *Bucket) refusal(r minio.ErrorResponse) (fail.Kind, string) {
 	case "NoSuchKey":
 		return fail.NotFound, "no such object in " + b.String()
 	case "NoSuchBucket":
-		return fail.NotFound, fmt.Sprintf("there is no bucket %q at %s: create it, or correct the store's URL", b.bucket, b.endpoint)
+		return fail.NotFound, fmt.Sprintf("there is no bucket %q at %s: create it, or correct %s", b.bucket, b.endpoint, b.words.place())
 	case "PreconditionFailed":
 		return fail.Exists, "the object exists already in " + b.String()
 	case "InvalidAccessKeyId", "XAdminUserNotFound": // the second is versitygw's
@@ -87,7 +87,7 @@ func (b *Bucket) byStatus(r minio.ErrorResponse) (fail.Kind, string) {
 	case s == http.StatusMovedPermanently || s == http.StatusTemporaryRedirect:
 		return fail.Invalid, b.wrongRegion(r)
 	case s == http.StatusNotImplemented || s == http.StatusMethodNotAllowed:
-		return fail.Unsupported, fmt.Sprintf("%s does not have this function (conditional-put=false in the store's URL spares it conditional writes)", b.endpoint)
+		return fail.Unsupported, fmt.Sprintf("%s does not have this function", b.endpoint)
 	case s == http.StatusInsufficientStorage:
 		return fail.Unknown, fmt.Sprintf("bucket %q is full", b.bucket)
 	case s == http.StatusTooManyRequests || s == http.StatusRequestTimeout || s >= 500:
@@ -102,9 +102,9 @@ func (b *Bucket) byStatus(r minio.ErrorResponse) (fail.Kind, string) {
 
 func (b *Bucket) wrongRegion(r minio.ErrorResponse) string {
 	if r.Region != "" && r.Region != b.region {
-		return fmt.Sprintf("bucket %q is not in region %q: add region=%s to the store's URL", b.bucket, b.region, r.Region)
+		return fmt.Sprintf("bucket %q is not in region %q: set region=%s in %s", b.bucket, b.region, r.Region, b.words.place())
 	}
-	return fmt.Sprintf("bucket %q is not in region %q, or not behind %s: correct region or endpoint in the store's URL", b.bucket, b.region, b.endpoint)
+	return fmt.Sprintf("bucket %q is not in region %q, or not behind %s: correct region or endpoint in %s", b.bucket, b.region, b.endpoint, b.words.place())
 }
 
 // network explains what happened before there was an answer.
@@ -122,7 +122,7 @@ func (b *Bucket) network(op string, err error) error {
 	)
 	switch {
 	case errors.As(err, &authority):
-		return fail.Errorf(fail.Invalid, "%s: the certificate of %s is signed by an authority that this machine does not know: name its CA with ca=FILE in the store's URL (%w)", op, b.endpoint, err)
+		return fail.Errorf(fail.Invalid, "%s: the certificate of %s is signed by an authority that this machine does not know: name its CA with %s in %s (%w)", op, b.endpoint, b.words.ca(), b.words.place(), err)
 	case errors.As(err, &host), errors.As(err, &invalid):
 		return fail.Errorf(fail.Invalid, "%s: the certificate of %s is not valid for it (%w)", op, b.endpoint, err)
 	case errors.As(err, &record), strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):

@@ -75,29 +75,20 @@ func (p put) run(ctx context.Context, r io.Reader) (int64, error) {
 }
 
 func (p put) single(ctx context.Context, body *part) error {
-	return p.last(ctx, func(opts minio.PutObjectOptions) error {
+	return p.last(ctx, p.b.traits.whole(p.id, body), func(opts minio.PutObjectOptions) error {
 		_, err := p.b.core.PutObject(ctx, p.b.bucket, p.name, body.reader(), body.size, "", body.sha256(), opts)
 		return err
 	})
 }
 
-func (p put) options() minio.PutObjectOptions {
-	// The library's own hashing is off, because we give it the hash of the body.
-	return minio.PutObjectOptions{UserMetadata: map[string]string{idKey: p.id}, DisableContentSha256: true}
-}
-
 // last sends the request that makes the object, and finds out what became of it if the answer leaves that open.
-func (p put) last(ctx context.Context, send func(minio.PutObjectOptions) error) error {
-	opts := p.options()
+func (p put) last(ctx context.Context, opts minio.PutObjectOptions, send func(minio.PutObjectOptions) error) error {
 	if p.ifAbsent {
 		if err := p.mustBeAbsent(ctx); err != nil {
 			return err
 		}
-		if p.b.header {
-			opts.SetMatchETagExcept("*")
-		}
 	}
-	err := send(opts)
+	err := p.b.conditional(p.ifAbsent, opts, send)
 	if err == nil || p.landed(ctx, err) {
 		return nil
 	}
@@ -111,11 +102,26 @@ func (p put) last(ctx context.Context, send func(minio.PutObjectOptions) error) 
 	return err
 }
 
+// conditional sends with "If-None-Match: *" where that is wanted and the server is not known to lack it.
+func (b *Bucket) conditional(ifAbsent bool, opts minio.PutObjectOptions, send func(minio.PutObjectOptions) error) error {
+	if !ifAbsent || b.conditions == Off || b.lacking.Load() {
+		return send(opts)
+	}
+	with := opts
+	with.SetMatchETagExcept("*")
+	err := send(with)
+	if b.conditions == Unset && minio.ToErrorResponse(err).StatusCode == http.StatusNotImplemented {
+		b.lacking.Store(true)
+		return send(opts)
+	}
+	return err
+}
+
 // conflicts are what Amazon, its imitators and the library (for an answer without a body) call that.
 var conflicts = []string{"ConditionalRequestConflict", "OperationAborted", minio.Conflict}
 
 func (p put) mustBeAbsent(ctx context.Context) error {
-	_, err := p.b.core.StatObject(ctx, p.b.bucket, p.name, minio.StatObjectOptions{})
+	_, err := p.b.core.StatObject(ctx, p.b.bucket, p.name, p.b.traits.get())
 	if err == nil {
 		return fail.Errorf(fail.Exists, "the object exists already in %s", p.b)
 	}
@@ -136,7 +142,7 @@ func (p put) landed(ctx context.Context, err error) bool {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), afterwards)
 	defer cancel()
-	info, err := p.b.core.StatObject(ctx, p.b.bucket, p.name, minio.StatObjectOptions{})
+	info, err := p.b.core.StatObject(ctx, p.b.bucket, p.name, p.b.traits.get())
 	return err == nil && info.UserMetadata[idKey] == p.id
 }
 
@@ -147,7 +153,7 @@ func (p put) multi(ctx context.Context, r io.Reader, first, second *part, ended 
 			return 0, err
 		}
 	}
-	upload, err := p.b.core.NewMultipartUpload(ctx, p.b.bucket, p.name, p.options())
+	upload, err := p.b.core.NewMultipartUpload(ctx, p.b.bucket, p.name, p.b.traits.begin(p.id))
 	if err != nil {
 		return 0, err
 	}
@@ -163,8 +169,7 @@ func (p put) multi(ctx context.Context, r io.Reader, first, second *part, ended 
 	if err := s.send(ctx, r, first, second, ended); err != nil {
 		return 0, err
 	}
-	err = p.last(ctx, func(opts minio.PutObjectOptions) error {
-		opts.UserMetadata = nil // belongs to the start of an upload
+	err = p.last(ctx, p.b.traits.finish(), func(opts minio.PutObjectOptions) error {
 		_, err := p.b.core.CompleteMultipartUpload(ctx, p.b.bucket, p.name, upload, s.done(), opts)
 		return err
 	})
@@ -230,9 +235,10 @@ func (s *sender) start(ctx context.Context, group *errgroup.Group, body *part) {
 	s.size += body.size
 	group.Go(func() error {
 		defer body.free()
-		got, err := s.b.core.PutObjectPart(ctx, s.b.bucket, s.name, s.upload, done.PartNumber, body.reader(), body.size,
-			minio.PutObjectPartOptions{Sha256Hex: body.sha256(), DisableContentSha256: true})
+		opts := s.b.traits.part(body)
+		got, err := s.b.core.PutObjectPart(ctx, s.b.bucket, s.name, s.upload, done.PartNumber, body.reader(), body.size, opts)
 		done.ETag = got.ETag
+		s.b.traits.note(done, opts.CustomHeader.Get(s.b.traits.checksum.Key()))
 		return err
 	})
 }

@@ -13,7 +13,7 @@
 // Conditional writes. With IfAbsent the driver looks with a HEAD right before the last request, and that request carries
 // "If-None-Match: *". Whether a server obeys the header cannot be seen without the risk of overwriting an object: some ignore it. So
 // Capabilities.AtomicPut is true for Amazon's own endpoints, and for others only if the URL says conditional-put=true. With
-// conditional-put=false the header is left out, for servers that refuse it.
+// conditional-put=false the header is left out. A server that answers 501 to it is not sent it again.
 //
 // Every object carries the random id of its Put as metadata (x-amz-meta-hozon-put). If the answer to the last request is lost, or a repeated
 // request finds its own object in the way, one HEAD tells whether the Put has succeeded.
@@ -29,6 +29,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -52,48 +53,75 @@ type Bucket struct {
 	endpoint string // for messages
 	region   string
 	source   string // where the credentials came from
-	atomic   bool
-	header   bool // send If-None-Match
+	words    Words
+	traits   traits
+	public   *minio.Client // signs URLs
 	pool     *pool
+
+	conditions Switch      // If-None-Match: sent, not sent, or sent until the server says that it lacks it
+	lacking    atomic.Bool // it has said so
+	amazon     bool
 }
 
-var _ blob.Bucket = (*Bucket)(nil)
+var (
+	_ blob.Bucket = (*Bucket)(nil)
+	_ blob.Signer = (*Bucket)(nil)
+)
 
-// Open checks cfg and gets credentials. It does not speak to the server: whether bucket, region and rights are right shows at the first call.
+// Open checks cfg and gets credentials. It does not speak to the bucket's server: whether bucket, region and rights are right shows at the first call.
 func Open(ctx context.Context, cfg Config) (*Bucket, error) {
-	b := &Bucket{bucket: cfg.Bucket, prefix: cfg.Prefix, region: cfg.region(), pool: &pool{}}
-	host, secure, err := cfg.host()
-	if err != nil {
+	b := &Bucket{
+		bucket: cfg.Bucket, prefix: cfg.Prefix, region: cfg.region(), words: cfg.Words, pool: &pool{},
+		conditions: cfg.ConditionalPut, amazon: cfg.Endpoint == "",
+	}
+	if err := b.open(ctx, cfg); err != nil {
 		return nil, fmt.Errorf("open store %s: %w", b, err)
 	}
+	return b, nil
+}
+
+func (b *Bucket) open(ctx context.Context, cfg Config) error {
+	host, secure, err := cfg.host()
+	if err != nil {
+		return err
+	}
 	if err := cfg.check(); err != nil {
-		return nil, fmt.Errorf("open store %s: %w", b, err)
+		return err
+	}
+	b.prefix = cfg.Prefix
+	if b.traits, err = cfg.Objects.traits(); err != nil {
+		return err
+	}
+	if b.traits.customer && !secure {
+		return fail.Errorf(fail.Invalid, "a customer's key must not go over a connection without TLS: the endpoint has to start with https://")
 	}
 	transport, err := cfg.transport()
 	if err != nil {
-		return nil, fmt.Errorf("open store %s: %w", b, err)
+		return err
 	}
 	creds, source, err := find(ctx, cfg)
 	if err != nil {
-		return nil, fmt.Errorf("open store %s: %w", b, err)
+		return err
 	}
-	lookup := minio.BucketLookupAuto
-	switch cfg.PathStyle {
-	case On:
-		lookup = minio.BucketLookupPath
-	case Off:
-		lookup = minio.BucketLookupDNS
+	options := &minio.Options{
+		Creds: creds, Secure: secure, Transport: transport, Region: b.region, BucketLookup: cfg.lookup(), MaxRetries: tries,
 	}
-	b.core, err = minio.NewCore(host, &minio.Options{
-		Creds: creds, Secure: secure, Transport: transport, Region: b.region, BucketLookup: lookup, MaxRetries: tries,
-	})
-	if err != nil {
-		return nil, fail.Errorf(fail.Invalid, "open store %s: endpoint %s: %w", b, host, err)
+	if b.core, err = minio.NewCore(host, options); err != nil {
+		return fail.Errorf(fail.Invalid, "endpoint %s: %w", host, err)
 	}
 	b.endpoint, b.source = b.core.EndpointURL().String(), source
-	b.atomic = cfg.ConditionalPut == On || cfg.ConditionalPut == Unset && cfg.Endpoint == ""
-	b.header = cfg.ConditionalPut != Off
-	return b, nil
+	b.public, err = cfg.signer(b.core.Client, *options)
+	return err
+}
+
+func (cfg *Config) lookup() minio.BucketLookupType {
+	switch cfg.PathStyle {
+	case On:
+		return minio.BucketLookupPath
+	case Off:
+		return minio.BucketLookupDNS
+	}
+	return minio.BucketLookupAuto
 }
 
 // String implements blob.Bucket.
@@ -102,7 +130,9 @@ func (b *Bucket) String() string {
 }
 
 // Capabilities implements blob.Bucket; see the package comment.
-func (b *Bucket) Capabilities() blob.Capabilities { return blob.Capabilities{AtomicPut: b.atomic} }
+func (b *Bucket) Capabilities() blob.Capabilities {
+	return blob.Capabilities{AtomicPut: b.conditions == On || b.conditions == Unset && b.amazon}
+}
 
 // name returns the object's full name.
 func (b *Bucket) name(ctx context.Context, key string) (string, error) {
@@ -142,7 +172,7 @@ func (b *Bucket) get(ctx context.Context, name string, offset, length int64) (io
 	if length > 0 && offset+length < 0 {
 		length = -1
 	}
-	var opts minio.GetObjectOptions
+	opts := b.traits.get()
 	if length > 0 {
 		opts.Set("Range", fmt.Sprintf("bytes=%d-%d", offset, offset+length-1))
 	} else if offset > 0 {
@@ -216,12 +246,12 @@ func (b *Bucket) Stat(ctx context.Context, key string) (blob.Info, error) {
 // stat asks with HEAD. Its errors come without a body: a 404 may mean the key, the bucket or, with some servers, the user. So what is refused is
 // asked for again with a GET of one byte, which says more.
 func (b *Bucket) stat(ctx context.Context, name string) (minio.ObjectInfo, error) {
-	info, err := b.core.StatObject(ctx, b.bucket, name, minio.StatObjectOptions{})
+	info, err := b.core.StatObject(ctx, b.bucket, name, b.traits.get())
 	var response minio.ErrorResponse
 	if !errors.As(err, &response) || response.StatusCode >= 500 {
 		return info, err
 	}
-	var opts minio.GetObjectOptions
+	opts := b.traits.get()
 	opts.Set("Range", "bytes=0-0")
 	rc, _, _, why := b.core.GetObject(ctx, b.bucket, name, opts)
 	if why == nil {

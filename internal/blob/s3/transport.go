@@ -4,6 +4,7 @@ package s3
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"io"
@@ -46,7 +47,7 @@ func (cfg Config) transport() (http.RoundTripper, error) {
 		roots = x509.NewCertPool()
 	}
 	if !roots.AppendCertsFromPEM(pem) {
-		return nil, fail.Errorf(fail.Invalid, "the CA %s holds no PEM certificate", cfg.CAFile)
+		return nil, fail.Errorf(fail.Invalid, "the CA of %s holds no PEM certificate", cmp.Or(cfg.CAFile, cfg.Words.ca()))
 	}
 	t.TLSClientConfig.RootCAs = roots
 	return leashing{t}, nil

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package location opens the store that a BackupStorageLocation describes. Providers, settings and credentials are those of Velero and its
+// storage plugins, so that a location that works there works here, with nothing else installed.
+//
+// Providers, each also with "velero.io/" before it: aws (Amazon S3 and all that speak its protocol), gcp (Google Cloud Storage), azure (Azure
+// Blob Storage), file (a folder of a mounted volume; also called fs). Any other is fail.Unsupported: a plugin may know it.
+//
+// A setting that a provider does not know is refused with the list of those that it does. Credentials are the bytes of the Secret that
+// the location names; without one they come from where the provider's own tools look: the environment and the files that it names, the
+// identity of the pod or machine. Files are read again when they change; for a Secret that changes there is Cache.
+//
+// The package does not read Secrets, and opening does not speak to the store: whether all is right shows at the first call.
+package location
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	velerov1 "hozon.dev/hozon/api/velero/v1"
+	"hozon.dev/hozon/internal/blob"
+	"hozon.dev/hozon/internal/fail"
+)
+
+// Secrets are what the Secrets hold that a location names. Who reads them finds their names in spec.credential, spec.objectStorage.caCertRef
+// and CustomerKey.
+type Secrets struct {
+	Credential  []byte // of spec.credential
+	CA          []byte // PEM, of spec.objectStorage.caCertRef
+	CustomerKey []byte // of the config's customerKeyEncryptionSecret
+}
+
+// Open opens the store of loc.
+func Open(ctx context.Context, loc *velerov1.BackupStorageLocation, secrets Secrets) (blob.Bucket, error) {
+	b, err := open(ctx, loc, secrets)
+	if err != nil {
+		return nil, fmt.Errorf("open backup storage location %s: %w", loc.Name, err)
+	}
+	return b, nil
+}
+
+func open(ctx context.Context, loc *velerov1.BackupStorageLocation, secrets Secrets) (blob.Bucket, error) {
+	place, err := newPlace(loc, secrets)
+	if err != nil {
+		return nil, err
+	}
+	switch Provider(loc) {
+	case "aws":
+		return place.aws(ctx)
+	case "file", "fs":
+		return place.file()
+	}
+	return nil, fail.Errorf(fail.Unsupported, "no store of provider %q is built in: there are aws, azure, file and gcp", loc.Spec.Provider)
+}
+
+// Provider is the location's provider without "velero.io/".
+func Provider(loc *velerov1.BackupStorageLocation) string {
+	return strings.TrimPrefix(loc.Spec.Provider, "velero.io/")
+}
+
+// place is a location, checked as far as all providers agree.
+type place struct {
+	settings
+	secrets  Secrets
+	bucket   string
+	prefix   string // without "/" around it
+	ca       []byte
+	source   string // of secrets.Credential, for messages; empty: none is named
+	readOnly bool
+}
+
+func newPlace(loc *velerov1.BackupStorageLocation, secrets Secrets) (*place, error) {
+	storage := loc.Spec.ObjectStorage
+	if storage == nil || strings.Trim(storage.Bucket, "/") == "" {
+		return nil, fail.Errorf(fail.Invalid, "spec.objectStorage.bucket is not set")
+	}
+	p := &place{
+		settings: settings{of: loc.Spec.Config},
+		secrets:  secrets,
+		bucket:   strings.Trim(storage.Bucket, "/"),
+		prefix:   strings.Trim(storage.Prefix, "/"),
+		ca:       storage.CACert,
+		readOnly: loc.Spec.AccessMode == velerov1.BackupStorageLocationAccessModeReadOnly,
+	}
+	if strings.Contains(p.bucket, "/") {
+		return nil, fail.Errorf(fail.Invalid, "spec.objectStorage.bucket %q has a '/': the folder in the bucket belongs into spec.objectStorage.prefix", p.bucket)
+	}
+	if p.prefix != "" {
+		if err := blob.CheckKey(p.prefix); err != nil {
+			return nil, fail.Errorf(fail.Invalid, "spec.objectStorage.prefix: %w", err)
+		}
+	}
+	if storage.CACertRef != nil {
+		if len(p.ca) > 0 {
+			return nil, fail.Errorf(fail.Invalid, "spec.objectStorage has both caCert and caCertRef: one of them is enough")
+		}
+		if p.ca = secrets.CA; len(p.ca) == 0 {
+			return nil, fail.Errorf(fail.Invalid, "key %q of Secret %s, which caCertRef names, is empty", storage.CACertRef.Key, storage.CACertRef.Name)
+		}
+	}
+	if ref := loc.Spec.Credential; ref != nil {
+		p.source = fmt.Sprintf("key %q of Secret %s", ref.Key, ref.Name)
+		if len(secrets.Credential) == 0 {
+			return nil, fail.Errorf(fail.Denied, "%s, which spec.credential names, is empty", p.source)
+		}
+	}
+	return p, nil
+}
