@@ -54,6 +54,10 @@ const (
 type Options struct {
 	Consistency Consistency // "": Prefer
 	Run         string      // id of this run, unique
+	// Notes are warnings that the caller has about the request; they become part of the report.
+	Notes []string
+	// Check, if set, is asked right before the commit whether the run is still the caller's to end; its error ends the run.
+	Check func(ctx context.Context) error
 }
 
 // Observer hears how a run gets on, from several goroutines.
@@ -158,6 +162,11 @@ func (r *run) write(ctx context.Context) error {
 	r.judge()
 	if err := r.sideFiles(ctx); err != nil {
 		return err
+	}
+	if r.options.Check != nil {
+		if err := r.options.Check(ctx); err != nil {
+			return err
+		}
 	}
 	return r.draft.CommitBackup(ctx, r.manifest, r.backup)
 }

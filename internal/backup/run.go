@@ -50,6 +50,9 @@ func (r *run) reset() {
 // look asks the cluster what there is, and makes the filter out of the answer.
 func (r *run) look(ctx context.Context) error {
 	r.found, r.doubts = nil, nil
+	for _, text := range r.options.Notes {
+		r.doubts = append(r.doubts, report.Note{Text: text})
+	}
 	info, err := r.Cluster.Version(ctx)
 	if err != nil {
 		return err

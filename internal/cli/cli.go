@@ -16,6 +16,7 @@ import (
 	"hozon.dev/hozon/internal/cli/backup"
 	"hozon.dev/hozon/internal/cli/env"
 	"hozon.dev/hozon/internal/cli/restore"
+	"hozon.dev/hozon/internal/cli/server"
 )
 
 // Run carries out one command line and returns the exit code.
@@ -50,7 +51,7 @@ With --store (or HOZON_STORE) it needs nothing but a kubeconfig and a folder or 
 		return env.Usagef("%w; see `%s --help`", err, c.CommandPath())
 	})
 	e.AddFlags(root.PersistentFlags())
-	root.AddCommand(backup.New(e), restore.New(e), newVersion(e))
+	root.AddCommand(backup.New(e), restore.New(e), server.New(e), newVersion(e))
 	root.AddCommand(
 		verb("create", "Make backups and restores", backup.NewCreate(e, "backup"), restore.NewCreate(e, "restore")),
 		verb("get", "List backups and restores", backup.NewGet(e, "backups"), restore.NewGet(e, "restores")),

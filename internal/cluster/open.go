@@ -32,6 +32,15 @@ type Options struct {
 
 // Open returns a client for the cluster that o names. It reads the kubeconfig and does not call the server.
 func Open(o Options) (*Client, error) {
+	cfg, err := Config(o)
+	if err != nil {
+		return nil, err
+	}
+	return New(cfg)
+}
+
+// Config finds the cluster that o names, for those who speak to it by other means too. It reads the kubeconfig and does not call the server.
+func Config(o Options) (*rest.Config, error) {
 	cfg, err := config(o)
 	if err != nil {
 		return nil, err
@@ -39,7 +48,7 @@ func Open(o Options) (*Client, error) {
 	cfg.QPS, cfg.Burst = o.QPS, o.Burst
 	cfg.UserAgent = o.UserAgent
 	cfg.DisableCompression = !o.Compress
-	return New(cfg)
+	return cfg, nil
 }
 
 func config(o Options) (*rest.Config, error) {

@@ -3,6 +3,7 @@
 package restore
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -55,6 +56,12 @@ type Options struct {
 	Concurrency int
 	// Terminating bounds the wait for namespaces that are being deleted; 0: ten minutes.
 	Terminating time.Duration
+	// Run is the id of this run, unique; "": a new one.
+	Run string
+	// Notes are warnings that the caller has about the request; they become part of the report.
+	Notes []string
+	// Check, if set, is asked right before the commit whether the run is still the caller's to end; its error ends the run.
+	Check func(ctx context.Context) error
 }
 
 // Result is what came of a run.
@@ -96,6 +103,9 @@ type run struct {
 func (e *Engine) Run(ctx context.Context, restore *velerov1.Restore, o Options) (Result, error) {
 	own := *restore // the caller's keeps its status
 	r := &run{Engine: e, o: o, restore: &own, log: newLogbook(e.Now)}
+	for _, text := range o.Notes {
+		r.report.Warnings = append(r.report.Warnings, report.Note{Text: text})
+	}
 	start := metav1.NewTime(e.Now())
 	r.restore.APIVersion, r.restore.Kind = velerov1.APIVersion, "Restore"
 	r.restore.Status = velerov1.RestoreStatus{Phase: velerov1.RestorePhaseInProgress, StartTimestamp: &start}
@@ -108,7 +118,7 @@ func (e *Engine) Run(ctx context.Context, restore *velerov1.Restore, o Options) 
 		r.conclude(err)
 		return r.result(), err
 	}
-	work, draft, err := e.Store.Begin(ctx, store.Restore, r.restore.Name, uuid.NewString())
+	work, draft, err := e.Store.Begin(ctx, store.Restore, r.restore.Name, cmp.Or(o.Run, uuid.NewString()))
 	if err != nil {
 		r.end(velerov1.RestorePhaseFailedValidation, err)
 		return r.result(), err

@@ -38,6 +38,11 @@ func (r *run) record(ctx context.Context, draft *store.Draft) error {
 	if _, err := draft.Put(ctx, store.RestoreLogs, r.log.writeTo); err != nil {
 		return err
 	}
+	if r.o.Check != nil {
+		if err := r.o.Check(ctx); err != nil {
+			return err
+		}
+	}
 	return draft.CommitRestore(ctx, r.restore)
 }
 

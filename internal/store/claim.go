@@ -150,6 +150,22 @@ func (s *Store) Sweep(ctx context.Context) ([]string, error) {
 	return swept, nil
 }
 
+// Disown removes what a run left that its owner knows to be over: its claim and its draft, unless that was committed. A claim of another
+// run, or none, is left as it is.
+func (s *Store) Disown(ctx context.Context, sort Sort, name, run string) error {
+	c, err := s.claim(ctx, sort, name)
+	if fail.Is(err, fail.NotFound) {
+		return nil
+	}
+	if err == nil && c.Run == run {
+		_, err = s.bury(ctx, c)
+	}
+	if err != nil {
+		return fmt.Errorf("clean up after run %s of %s %s: %w", run, sort, name, err)
+	}
+	return nil
+}
+
 // bury removes a dead run's draft, unless it was committed, and then its claim.
 func (s *Store) bury(ctx context.Context, c Claim) (cleaned bool, err error) {
 	committed, err := s.exists(ctx, c.Kind, c.Name)

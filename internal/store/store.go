@@ -77,19 +77,31 @@ func (s *Store) Backups(ctx context.Context) ([]string, error) { return s.names(
 // Restores lists the names of the restores that were recorded, sorted.
 func (s *Store) Restores(ctx context.Context) ([]string, error) { return s.names(ctx, Restore) }
 
-func (s *Store) names(ctx context.Context, sort Sort) ([]string, error) {
-	var candidates, names []string
+// Folders lists the names of all folders that may hold a backup, sorted, committed or not: one listing, where Backups looks into each.
+func (s *Store) Folders(ctx context.Context) ([]string, error) { return s.folders(ctx, Backup) }
+
+func (s *Store) folders(ctx context.Context, sort Sort) ([]string, error) {
+	var names []string
 	root := string(sort) + "s/"
 	err := s.bucket.List(ctx, root, true, func(i blob.Info) error {
 		name := strings.TrimSuffix(strings.TrimPrefix(i.Key, root), "/")
 		if i.Dir && CheckName(sort, name) == nil {
-			candidates = append(candidates, name)
+			names = append(names, name)
 		}
 		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list %ss of %s: %w", sort, s, err)
 	}
+	return names, nil
+}
+
+func (s *Store) names(ctx context.Context, sort Sort) ([]string, error) {
+	candidates, err := s.folders(ctx, sort)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
 	for _, name := range candidates {
 		exists, err := s.exists(ctx, sort, name)
 		if err != nil {

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package server puts the controllers together into the program that runs in the cluster: manager, leader election, metrics, health.
+//
+// Of several replicas one leads and works; the others keep their caches warm and answer health checks. A process that loses the lead ends.
+// It decides nothing about backups.
+package server
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes"
+	clientscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/leaderelection/resourcelock"
+	"k8s.io/klog/v2"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/config"
+	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	velerov1 "hozon.dev/hozon/api/velero/v1"
+	"hozon.dev/hozon/internal/cluster"
+	"hozon.dev/hozon/internal/controller"
+)
+
+// leaseName is the Lease by which replicas agree who leads.
+const leaseName = "hozon-server"
+
+// The times of the lease. A process that cannot renew it ends before anybody else can have it.
+const (
+	leaseDuration = 15 * time.Second
+	renewDeadline = 10 * time.Second
+	retryPeriod   = 2 * time.Second
+)
+
+// Options say how the server works. They have no defaults of their own: the command line has them.
+type Options struct {
+	Config    *rest.Config // of the cluster
+	Namespace string
+	Version   string // "hozon v1.2.3"
+	Log       *slog.Logger
+	Now       func() time.Time
+	Identity  string // of this process, unique; one that comes back after a crash gets the lead at once
+
+	MetricsAddress string // "0": none
+	LeaderElection bool
+	Disabled       []string // controllers that are not started
+
+	SyncPeriod      time.Duration
+	ValidatePeriod  time.Duration
+	ExpirePeriod    time.Duration
+	Concurrent      int
+	DefaultLocation string
+	SkipSchedules   bool // the default of spec.skipImmediately
+	Terminating     time.Duration
+	Defaults        controller.Defaults
+}
+
+// Run works until ctx ends, or the lead is lost, which is an error.
+func Run(ctx context.Context, o Options) error {
+	logger := logr.FromSlogHandler(o.Log.Handler())
+	ctrllog.SetLogger(logger)
+	klog.SetLogger(logger)
+	if err := ready(ctx, o); err != nil {
+		return err
+	}
+	m, err := newManager(o)
+	if err != nil {
+		return fmt.Errorf("set the server up: %w", err)
+	}
+	if err := add(m, o); err != nil {
+		return fmt.Errorf("set the server up: %w", err)
+	}
+	o.Log.Info("server starts", "version", o.Version, "namespace", o.Namespace, "identity", o.Identity)
+	if err := m.Start(ctx); err != nil {
+		return fmt.Errorf("run the server: %w", err)
+	}
+	return nil
+}
+
+func newManager(o Options) (manager.Manager, error) {
+	scheme := runtime.NewScheme()
+	if err := clientscheme.AddToScheme(scheme); err != nil {
+		return nil, err
+	}
+	if err := velerov1.AddToScheme(scheme); err != nil {
+		return nil, err
+	}
+	unlimited := rest.CopyConfig(o.Config)
+	unlimited.QPS = -1
+	opts := manager.Options{
+		Scheme:                        scheme,
+		Cache:                         cache.Options{DefaultNamespaces: map[string]cache.Config{o.Namespace: {}}},
+		Client:                        client.Options{Cache: &client.CacheOptions{Unstructured: false}},
+		Metrics:                       metricsserver.Options{BindAddress: o.MetricsAddress, ExtraHandlers: map[string]http.Handler{}},
+		HealthProbeBindAddress:        "0",
+		Controller:                    config.Controller{SkipNameValidation: new(true)},
+		GracefulShutdownTimeout:       new(20 * time.Second),
+		LeaderElection:                o.LeaderElection,
+		LeaderElectionReleaseOnCancel: true,
+		LeaseDuration:                 new(leaseDuration),
+		RenewDeadline:                 new(renewDeadline),
+		RetryPeriod:                   new(retryPeriod),
+	}
+	if o.LeaderElection {
+		lock, err := lock(o)
+		if err != nil {
+			return nil, err
+		}
+		opts.LeaderElectionResourceLockInterface = lock
+	}
+	h := &health{}
+	opts.Metrics.ExtraHandlers["/healthz"] = http.HandlerFunc(h.live)
+	opts.Metrics.ExtraHandlers["/readyz"] = http.HandlerFunc(h.ready)
+	m, err := manager.New(unlimited, opts)
+	if err != nil {
+		return nil, err
+	}
+	return m, m.Add(&started{cache: m.GetCache(), health: h})
+}
+
+// lock is the lease. Its calls are bounded by half of the deadline, so that one that hangs does not cost the lead.
+func lock(o Options) (resourcelock.Interface, error) {
+	cfg := rest.CopyConfig(o.Config)
+	cfg.Timeout = renewDeadline / 2
+	clients, err := kubernetes.NewForConfig(rest.AddUserAgent(cfg, "leader-election"))
+	if err != nil {
+		return nil, err
+	}
+	return resourcelock.New(resourcelock.LeasesResourceLock, o.Namespace, leaseName, clients.CoreV1(), clients.CoordinationV1(),
+		resourcelock.ResourceLockConfig{Identity: o.Identity})
+}
+
+func add(m manager.Manager, o Options) error {
+	client, err := cluster.New(o.Config)
+	if err != nil {
+		return err
+	}
+	site := &controller.Site{
+		Client: m.GetClient(), Live: m.GetAPIReader(), Events: m.GetEventRecorder("hozon"),
+		Now: o.Now, Log: o.Log, Namespace: o.Namespace,
+	}
+	stores := &controller.Stores{Site: site}
+	backups := controller.NewFlights()
+	if err := m.Add(backups); err != nil {
+		return err
+	}
+	for _, c := range []interface{ Add(manager.Manager) error }{
+		&controller.Locations{Site: site, Stores: stores, Period: o.ValidatePeriod},
+		&controller.Backups{
+			Site: site, Stores: stores, Flights: backups, Cluster: client, Tool: o.Version,
+			Concurrent: o.Concurrent, DefaultLocation: o.DefaultLocation, Defaults: o.Defaults,
+		},
+	} {
+		if err := c.Add(m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
