@@ -64,8 +64,13 @@ func TestClusterScripts(t *testing.T) {
 func withCluster(e *testscript.Env) error {
 	t := e.T().(testing.TB)
 	c := clustertest.Start(t, clustertest.Options{UnsafeNoFsync: true})
+	crds, err := filepath.Abs(filepath.Join("..", "..", "deploy", "crd"))
+	if err != nil {
+		return err
+	}
 	e.Setenv("HOME", e.WorkDir)
 	e.Setenv("KUBECONFIG", c.Kubeconfig())
+	e.Setenv("CRDS", crds)
 	e.Setenv("PATH", filepath.Dir(c.KubectlPath())+string(os.PathListSeparator)+e.Getenv("PATH"))
 	return nil
 }

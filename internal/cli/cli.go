@@ -10,13 +10,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"hozon.dev/hozon/internal/cli/backup"
+	"hozon.dev/hozon/internal/cli/backuplocation"
+	"hozon.dev/hozon/internal/cli/client"
 	"hozon.dev/hozon/internal/cli/env"
+	"hozon.dev/hozon/internal/cli/plugin"
+	"hozon.dev/hozon/internal/cli/repo"
 	"hozon.dev/hozon/internal/cli/restore"
+	"hozon.dev/hozon/internal/cli/schedule"
 	"hozon.dev/hozon/internal/cli/server"
+	"hozon.dev/hozon/internal/cli/snapshotlocation"
 )
 
 // Run carries out one command line and returns the exit code.
@@ -41,7 +48,8 @@ func New(e *env.Env) *cobra.Command {
 		Short: "Save a Kubernetes cluster, and prove that it comes back",
 		Long: `Hozon saves a Kubernetes cluster at every level at which it can be lost, and proves that what it saved comes back.
 
-With --store (or HOZON_STORE) it needs nothing but a kubeconfig and a folder or bucket.
+It speaks to the server in the cluster (namespace velero), ours or Velero's, through Velero's custom resources. With --store (or
+HOZON_STORE) it needs no server, nothing but a kubeconfig and a folder or bucket.
 
 ` + env.ExitHelp,
 		SilenceUsage:  true,
@@ -51,12 +59,16 @@ With --store (or HOZON_STORE) it needs nothing but a kubeconfig and a folder or 
 		return env.Usagef("%w; see `%s --help`", err, c.CommandPath())
 	})
 	e.AddFlags(root.PersistentFlags())
-	root.AddCommand(backup.New(e), restore.New(e), server.New(e), newVersion(e))
+	root.AddCommand(backup.New(e), restore.New(e), schedule.New(e), backuplocation.New(e), snapshotlocation.New(e),
+		plugin.New(e), repo.New(e), client.New(e), server.New(e), newVersion(e))
 	root.AddCommand(
-		verb("create", "Make backups and restores", backup.NewCreate(e, "backup"), restore.NewCreate(e, "restore")),
-		verb("get", "List backups and restores", backup.NewGet(e, "backups"), restore.NewGet(e, "restores")),
-		verb("describe", "Describe backups and restores", backup.NewDescribe(e, "backups"), restore.NewDescribe(e, "restores")),
-		verb("delete", "Delete backups and records of restores", backup.NewDelete(e, "backup"), restore.NewDelete(e, "restore")),
+		verb("create", "Make backups, restores, schedules and locations", backup.NewCreate(e, "backup"), restore.NewCreate(e, "restore"),
+			schedule.NewCreate(e, "schedule"), backuplocation.NewCreate(e, "backup-location"), snapshotlocation.NewCreate(e, "snapshot-location")),
+		verb("get", "List things", backup.NewGet(e, "backups"), restore.NewGet(e, "restores"), schedule.NewGet(e, "schedules"),
+			backuplocation.NewGet(e, "backup-locations"), snapshotlocation.NewGet(e, "snapshot-locations"), plugin.NewGet(e, "plugins")),
+		verb("describe", "Describe things", backup.NewDescribe(e, "backups"), restore.NewDescribe(e, "restores"), schedule.NewDescribe(e, "schedules")),
+		verb("delete", "Delete things", backup.NewDelete(e, "backup"), restore.NewDelete(e, "restore"), schedule.NewDelete(e, "schedule"),
+			backuplocation.NewDelete(e, "backup-location")),
 	)
 	refuseUnknown(root)
 	return root
@@ -66,16 +78,11 @@ With --store (or HOZON_STORE) it needs nothing but a kubeconfig and a folder or 
 func verb(name, short string, nouns ...*cobra.Command) *cobra.Command {
 	c := &cobra.Command{Use: name, Short: short}
 	for _, n := range nouns {
-		switch n.Name() {
-		case "backup":
-			n.Aliases = []string{"backups"}
-		case "backups":
-			n.Aliases = []string{"backup"}
-		case "restore":
-			n.Aliases = []string{"restores"}
-		case "restores":
-			n.Aliases = []string{"restore"}
+		other, plural := strings.CutSuffix(n.Name(), "s")
+		if !plural {
+			other = n.Name() + "s"
 		}
+		n.Aliases = []string{other}
 		c.AddCommand(n)
 	}
 	return c

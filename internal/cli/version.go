@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	velerov1 "hozon.dev/hozon/api/velero/v1"
 	"hozon.dev/hozon/internal/cli/env"
 )
 
@@ -24,10 +26,11 @@ func Version() string {
 
 func newVersion(e *env.Env) *cobra.Command {
 	var clientOnly bool
+	var timeout time.Duration
 	var output env.Output
 	c := &cobra.Command{
 		Use:     "version",
-		Short:   "Print the version of this program and of the cluster",
+		Short:   "Print the version of this program, of the server and of the cluster",
 		Example: "  hozon version\n  hozon version --client-only -o json",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -37,11 +40,13 @@ func newVersion(e *env.Env) *cobra.Command {
 			v := versions{Client: build{Version: e.Version, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}}
 			if !clientOnly {
 				v.Cluster = clusterVersion(c.Context(), e)
+				v.Server, v.ServerError = serverVersion(c.Context(), e, timeout)
 			}
 			return v.print(e, output.Format)
 		},
 	}
 	c.Flags().BoolVar(&clientOnly, "client-only", false, "Do not ask the cluster.")
+	c.Flags().DurationVar(&timeout, "timeout", 5*time.Second, "How long to wait for the server's answer.")
 	output.AddFlag(c.Flags(), "text", "json", "yaml")
 	return c
 }
@@ -55,6 +60,24 @@ type build struct {
 type versions struct {
 	Client  build  `json:"client"`
 	Cluster string `json:"cluster,omitempty"`
+	// Of the server in the cluster one is set, unless it was not asked.
+	Server      string `json:"server,omitempty"`
+	ServerError string `json:"serverError,omitempty"`
+}
+
+// serverVersion asks the server, if there is one: a program that works on a store needs none.
+func serverVersion(ctx context.Context, e *env.Env, timeout time.Duration) (version, problem string) {
+	if e.StoreURL != "" {
+		return "", ""
+	}
+	server, err := e.OpenServer()
+	if err == nil {
+		var answer *velerov1.ServerStatusRequest
+		if answer, err = server.Status(ctx, timeout); err == nil {
+			return answer.Status.ServerVersion, ""
+		}
+	}
+	return "", err.Error()
 }
 
 func clusterVersion(ctx context.Context, e *env.Env) string {
@@ -76,6 +99,12 @@ func (v versions) print(e *env.Env, format string) error {
 	_, err := fmt.Fprintf(e.Out, "Client:\n\tVersion: %s\n\tGo: %s %s\n", v.Client.Version, v.Client.Go, v.Client.Platform)
 	if err == nil && v.Cluster != "" {
 		_, err = fmt.Fprintf(e.Out, "Cluster:\n\tVersion: %s\n", v.Cluster)
+	}
+	if err == nil && v.Server != "" {
+		_, err = fmt.Fprintf(e.Out, "Server:\n\tVersion: %s\n", v.Server)
+	}
+	if err == nil && v.ServerError != "" {
+		e.Say("<error getting server version: %s>", v.ServerError)
 	}
 	return err
 }

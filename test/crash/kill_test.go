@@ -83,23 +83,29 @@ func TestKillRestore(t *testing.T) {
 	began := time.Now()
 	s.run(t, 0, s.restoreArgs("first", "b", s.namespace+"-first")...)
 	duration := time.Since(began)
-	killed, partly := 0, 0
+	killed, partly, committed := 0, 0, 0
 	for i, at := range moments(t, duration) {
 		into := fmt.Sprintf("%s-%d", s.namespace, i)
-		args := s.restoreArgs(fmt.Sprintf("r%d", i), "b", into)
+		name := fmt.Sprintf("r%d", i)
+		args := s.restoreArgs(name, "b", into)
 		if s.start(t, args...).killAfter(at) {
 			killed++
 			if n := len(s.contents(t, into)); n > 0 && n < s.objects {
 				partly++
 			}
-			s.run(t, 0, args...)
+			if len(s.files(t, "restores/"+name+"/hozon-restore.json")) > 0 { // killed after its last word: it is whole
+				committed++
+				s.run(t, 0, "restore", "delete", name, "--confirm")
+			} else {
+				s.run(t, 0, args...)
+			}
 		}
 		s.equal(t, into)
 		if t.Failed() {
 			t.Fatalf("killed after %s", at)
 		}
 	}
-	t.Logf("a restore takes %s; %d of %d were killed, %d of them with a part of the objects made", duration, killed, runs(), partly)
+	t.Logf("a restore takes %s; %d of %d were killed, %d of them with a part of the objects made, %d after the end", duration, killed, runs(), partly, committed)
 	if killed == 0 {
 		t.Error("no process was killed")
 	}

@@ -11,12 +11,14 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/labels"
 
 	velerov1 "hozon.dev/hozon/api/velero/v1"
 	"hozon.dev/hozon/internal/cli/env"
 	"hozon.dev/hozon/internal/fail"
 	"hozon.dev/hozon/internal/report"
 	"hozon.dev/hozon/internal/store"
+	"hozon.dev/hozon/internal/velero"
 )
 
 // description is everything that describe shows of one backup; it is what -o json and -o yaml print.
@@ -26,6 +28,9 @@ type description struct {
 	Results  *report.Results     `json:"results,omitempty"`
 	Volumes  []volumeInfo        `json:"volumes,omitempty"`
 	Items    map[string][]string `json:"resourceList,omitempty"`
+
+	Deletions []*velerov1.DeleteBackupRequest `json:"deletionRequests,omitempty"`
+	Program   string                          `json:"-"`
 }
 
 // volumeInfo is the part of Velero's BackupVolumeInfo that describe shows.
@@ -46,38 +51,48 @@ func NewDescribe(e *env.Env, use string) *cobra.Command {
   hozon backup describe monday -o json`)
 }
 
-// describe reads the side files. Those that are missing are left out; those that cannot be read are an error.
-func describe(ctx context.Context, s *store.Store, b *velerov1.Backup, details bool) (env.Description, error) {
-	d := description{Backup: b}
-	m, err := s.Manifest(ctx, b.Name)
+// describe reads the side files, of a backup that has ended. Those that are missing are left out; in a store, those that cannot be read
+// are an error, and from a server they are named.
+func describe(ctx context.Context, p env.Place, b *velerov1.Backup, details bool) (env.Description, error) {
+	d := description{Backup: b, Program: p.Program}
+	if p.Server != nil {
+		var err error
+		if d.Deletions, err = deletions(ctx, *p.Server, b); err != nil {
+			return d, err
+		}
+		if b.Status.CompletionTimestamp == nil {
+			return d, nil
+		}
+	}
+	read := func(f store.File, v any) (bool, error) { return p.Optional(ctx, store.Backup, b.Name, f, v) }
+	m, err := p.Manifest(ctx, b.Name)
 	if err == nil {
 		d.Manifest = m
 	} else if !fail.Is(err, fail.NotFound) {
 		return d, err
 	}
 	var results report.Results
-	err = s.ReadJSON(ctx, store.Backup, b.Name, store.Results, &results)
-	if err == nil {
+	found, err := read(store.Results, &results)
+	if found {
 		d.Results = &results
-	} else if !fail.Is(err, fail.NotFound) {
-		return d, err
 	}
-	if err := optional(s.ReadJSON(ctx, store.Backup, b.Name, store.VolumeInfo, &d.Volumes)); err != nil {
-		return d, err
+	if err == nil {
+		_, err = read(store.VolumeInfo, &d.Volumes)
 	}
-	if details {
-		err = optional(s.ReadJSON(ctx, store.Backup, b.Name, store.ResourceList, &d.Items))
-	} else {
-		err = nil
+	if err == nil && details {
+		_, err = read(store.ResourceList, &d.Items)
 	}
 	return d, err
 }
 
-func optional(err error) error {
-	if fail.Is(err, fail.NotFound) {
-		return nil
-	}
-	return err
+// deletions are the requests to delete a backup, oldest first.
+func deletions(ctx context.Context, c velero.Client, b *velerov1.Backup) ([]*velerov1.DeleteBackupRequest, error) {
+	selector := labels.Set{velerov1.LabelBackupName: velerov1.LabelValue(b.Name), velerov1.LabelBackupUID: string(b.UID)}
+	all, err := velero.DeleteRequests.List(ctx, c, selector.String())
+	slices.SortStableFunc(all, func(x, y *velerov1.DeleteBackupRequest) int {
+		return x.CreationTimestamp.Compare(y.CreationTimestamp.Time)
+	})
+	return all, err
 }
 
 // Text is Velero's layout (contract: describe, plain text), with Consistency added.
@@ -89,7 +104,7 @@ func (d description) Text(details bool) string {
 	out.Map("Annotations:", b.Annotations)
 	out.Gap()
 	d.outcome(out)
-	describeSpec(out, b.Spec)
+	DescribeSpec(out, b.Spec)
 	d.times(out)
 	d.contents(out, details)
 	hooks := velerov1.HookStatus{}
@@ -98,16 +113,43 @@ func (d description) Text(details bool) string {
 	}
 	out.Line(0, "HooksAttempted:", hooks.HooksAttempted)
 	out.Line(0, "HooksFailed:", hooks.HooksFailed)
+	describeDeletions(out, d.Deletions)
 	return out.String()
+}
+
+func describeDeletions(out *env.Describer, all []*velerov1.DeleteBackupRequest) {
+	if len(all) == 0 {
+		return
+	}
+	failed := 0
+	for _, r := range all {
+		if r.Status.Phase == velerov1.DeleteBackupRequestPhaseProcessed && len(r.Status.Errors) > 0 {
+			failed++
+		}
+	}
+	out.Gap()
+	out.Text(0, "Deletion Attempts%s:", map[bool]string{true: fmt.Sprintf(" (%d failed)", failed)}[failed > 0])
+	for _, r := range all {
+		out.Text(1, "%s: %s", r.CreationTimestamp.Local().Format(env.TimeFormat), r.Status.Phase)
+		if len(r.Status.Errors) > 0 {
+			out.Text(1, "Errors:")
+		}
+		for _, text := range r.Status.Errors {
+			out.Text(2, "%s", text)
+		}
+	}
 }
 
 func (d description) outcome(out *env.Describer) {
 	st := d.Backup.Status
 	phase := string(st.Phase)
 	if st.Phase == velerov1.BackupPhaseFailed || st.Phase == velerov1.BackupPhasePartiallyFailed {
-		phase += fmt.Sprintf(" (run `hozon backup logs %s` for more information)", d.Backup.Name)
+		phase += fmt.Sprintf(" (run `%s backup logs %s` for more information)", d.Program, d.Backup.Name)
 	}
 	out.Line(0, "Phase:", phase)
+	if st.Phase == velerov1.BackupPhaseQueued {
+		out.Line(0, "Queue position:", st.QueuePosition)
+	}
 	out.Gap()
 	if st.FailureReason != "" {
 		out.Line(0, "Failure reason:", st.FailureReason)
@@ -136,7 +178,8 @@ func (d description) outcome(out *env.Describer) {
 	}
 }
 
-func describeSpec(out *env.Describer, s velerov1.BackupSpec) {
+// DescribeSpec adds what a backup takes in and how.
+func DescribeSpec(out *env.Describer, s velerov1.BackupSpec) {
 	out.Text(0, "Namespaces:")
 	out.Line(1, "Included:", env.List(s.IncludedNamespaces, "*"))
 	out.Line(1, "Excluded:", env.List(s.ExcludedNamespaces, env.None))
@@ -225,8 +268,12 @@ func (d description) times(out *env.Describer) {
 	out.Line(0, "Expiration:", env.TimeText(st.Expiration))
 	out.Gap()
 	if p := st.Progress; p != nil {
-		out.Line(0, "Total items to be backed up:", p.TotalItems)
-		out.Line(0, "Items backed up:", p.ItemsBackedUp)
+		total, done := "Total items to be backed up:", "Items backed up:"
+		if st.Phase == velerov1.BackupPhaseInProgress {
+			total, done = "Estimated total items to be backed up:", "Items backed up so far:"
+		}
+		out.Line(0, total, p.TotalItems)
+		out.Line(0, done, p.ItemsBackedUp)
 		out.Gap()
 	}
 	if d.Manifest == nil {

@@ -30,34 +30,32 @@ The archive holds everything that was saved, Secrets in clear text included: the
 		Args:              noun.OneName,
 		ValidArgsFunction: noun.Complete(e),
 		RunE: func(c *cobra.Command, args []string) error {
-			s, err := e.OpenStore(c.Context(), false)
+			p, err := noun.Find(c.Context(), e, args[0])
 			if err != nil {
 				return err
 			}
 			if output == "" {
 				output = args[0] + "-data.tar.gz"
 			}
-			if err := download(c.Context(), s, args[0], output, force); err != nil {
+			if err := download(c.Context(), p, args[0], output, force); err != nil {
 				return err
 			}
-			e.Say("Backup %s has been successfully downloaded to %s", args[0], output)
-			return nil
+			_, err = fmt.Fprintf(e.Out, "Backup %s has been successfully downloaded to %s\n", args[0], output)
+			return err
 		},
 	}
 	c.Flags().StringVarP(&output, "output", "o", "", "File to write (default NAME-data.tar.gz in this folder).")
+	e.AddDownloadFlags(c.Flags())
 	c.Flags().BoolVar(&force, "force", false, "Overwrite the file if it exists.")
 	return c
 }
 
 // download writes to a file beside the target and renames it, so that the target is whole or untouched.
-func download(ctx context.Context, s *store.Store, name, target string, force bool) (err error) {
-	if _, err := s.Backup(ctx, name); err != nil {
-		return err
-	}
+func download(ctx context.Context, p env.Place, name, target string, force bool) (err error) {
 	if _, err := os.Lstat(target); err == nil && !force {
 		return fail.Errorf(fail.Exists, "%s exists; give another file with -o, or --force", target)
 	}
-	r, err := s.Open(ctx, store.Backup, name, store.Archive, 0, -1)
+	r, err := p.Open(ctx, store.Backup, name, store.Archive, 0, -1)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,9 @@
 package backup
 
 import (
+	"cmp"
+	"strconv"
+
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/util/duration"
 
@@ -20,7 +23,7 @@ func NewGet(e *env.Env, use string) *cobra.Command {
 }
 
 func table(e *env.Env, backups []*velerov1.Backup) env.Table {
-	t := env.Table{Columns: []string{"NAME", "STATUS", "ERRORS", "WARNINGS", "CREATED", "EXPIRES", "STORAGE LOCATION", "SELECTOR"}}
+	t := env.Table{Columns: []string{"NAME", "STATUS", "ERRORS", "WARNINGS", "CREATED", "EXPIRES", "STORAGE LOCATION", "QUEUE POSITION", "SELECTOR"}}
 	for _, b := range backups {
 		expires := "n/a"
 		if b.Status.Expiration != nil {
@@ -30,8 +33,23 @@ func table(e *env.Env, backups []*velerov1.Backup) env.Table {
 		if b.Status.StartTimestamp != nil {
 			created = b.Status.StartTimestamp.Time
 		}
-		t.Rows = append(t.Rows, []any{b.Name, string(b.Status.Phase), b.Status.Errors, b.Status.Warnings,
-			created.Local().Format(env.TimeFormat), expires, b.Spec.StorageLocation, env.Selector(b.Spec.LabelSelector, b.Spec.OrLabelSelectors)})
+		t.Rows = append(t.Rows, []any{b.Name, phase(b), b.Status.Errors, b.Status.Warnings,
+			created.Local().Format(env.TimeFormat), expires, b.Spec.StorageLocation, queued(b), env.Selector(b.Spec.LabelSelector, b.Spec.OrLabelSelectors)})
 	}
 	return t
+}
+
+// phase is the phase as Velero lists it.
+func phase(b *velerov1.Backup) string {
+	if b.DeletionTimestamp != nil {
+		return "Deleting"
+	}
+	return cmp.Or(string(b.Status.Phase), string(velerov1.BackupPhaseNew))
+}
+
+func queued(b *velerov1.Backup) string {
+	if b.Status.QueuePosition == 0 {
+		return ""
+	}
+	return strconv.Itoa(b.Status.QueuePosition)
 }

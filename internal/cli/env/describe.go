@@ -23,6 +23,9 @@ const TimeFormat = "2006-01-02 15:04:05 -0700 MST"
 
 // Describer lays out a describe text: keys and values in two columns, indented groups (Velero's layout).
 type Describer struct {
+	// Depth is added to the depth of every line.
+	Depth int
+
 	buf bytes.Buffer
 	tw  *tabwriter.Writer
 }
@@ -36,12 +39,12 @@ func NewDescriber() *Describer {
 
 // Line adds "key  value", indented by depth groups.
 func (d *Describer) Line(depth int, key string, value any) {
-	fmt.Fprintf(d.tw, "%s%s\t%v\n", strings.Repeat("  ", depth), key, value)
+	fmt.Fprintf(d.tw, "%s%s\t%v\n", strings.Repeat("  ", d.Depth+depth), key, value)
 }
 
 // Text adds a line without columns.
 func (d *Describer) Text(depth int, format string, args ...any) {
-	fmt.Fprintf(d.tw, "%s%s\n", strings.Repeat("  ", depth), fmt.Sprintf(format, args...))
+	fmt.Fprintf(d.tw, "%s%s\n", strings.Repeat("  ", d.Depth+depth), fmt.Sprintf(format, args...))
 }
 
 // Gap adds a blank line and ends the alignment of columns.

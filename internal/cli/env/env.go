@@ -7,6 +7,7 @@
 package env
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,6 +22,7 @@ import (
 	"hozon.dev/hozon/internal/cluster"
 	"hozon.dev/hozon/internal/fail"
 	"hozon.dev/hozon/internal/store"
+	"hozon.dev/hozon/internal/velero"
 )
 
 // DefaultNamespace is where Velero lives unless told otherwise.
@@ -41,6 +43,8 @@ type Env struct {
 	Namespace   string
 	StoreURL    string
 	Debug       bool
+
+	downloads downloads
 }
 
 // New is the environment of this process.
@@ -52,21 +56,18 @@ func New(name, version string) *Env {
 
 // AddFlags registers the flags that every command has.
 func (e *Env) AddFlags(f *pflag.FlagSet) {
-	namespace := e.Getenv("VELERO_NAMESPACE")
-	if namespace == "" {
-		namespace = DefaultNamespace
-	}
+	namespace := cmp.Or(e.Getenv("VELERO_NAMESPACE"), e.setting("namespace"), DefaultNamespace)
 	f.StringVar(&e.Kubeconfig, "kubeconfig", "", "Path of the kubeconfig file (default: $KUBECONFIG, ~/.kube/config, or the pod's own account).")
 	f.StringVar(&e.KubeContext, "kubecontext", "", "Context of the kubeconfig file (default: its current one).")
-	f.StringVarP(&e.Namespace, "namespace", "n", namespace, "Namespace that backups and restores are recorded under.")
-	f.StringVar(&e.StoreURL, "store", e.Getenv("HOZON_STORE"), "Where backups are kept, with nothing installed in the cluster: a folder, file:///folder or s3://bucket/prefix?endpoint=… (default: $HOZON_STORE).")
+	f.StringVarP(&e.Namespace, "namespace", "n", namespace, "Namespace in which the server runs, and that backups and restores are recorded under.")
+	f.StringVar(&e.StoreURL, "store", e.Getenv("HOZON_STORE"), "Work without a server, on backups kept in a folder, file:///folder or s3://bucket/prefix?endpoint=… (default: $HOZON_STORE).")
 	f.BoolVar(&e.Debug, "debug", false, "Print more about what goes wrong.")
 }
 
 // OpenStore opens the store that --store names. With create, the last folder of a path is made.
 func (e *Env) OpenStore(ctx context.Context, create bool) (*store.Store, error) {
 	if e.StoreURL == "" {
-		return nil, UsageError(errors.New("no store: say where backups are kept with --store URL or HOZON_STORE, for example --store /srv/backups or --store 's3://bucket/prefix?endpoint=https://s3.example.com'"))
+		return nil, UsageError(errors.New("no store: this command works on one; say where backups are kept with --store URL or HOZON_STORE, for example --store /srv/backups or --store 's3://bucket/prefix?endpoint=https://s3.example.com'"))
 	}
 	bucket, err := open.Bucket(ctx, e.StoreURL, open.Options{Create: create})
 	if err != nil {
@@ -78,6 +79,18 @@ func (e *Env) OpenStore(ctx context.Context, create bool) (*store.Store, error) 
 // OpenCluster opens the cluster that the kubeconfig names.
 func (e *Env) OpenCluster() (*cluster.Client, error) {
 	return cluster.Open(cluster.Options{Kubeconfig: e.Kubeconfig, Context: e.KubeContext, UserAgent: "hozon/" + e.Version})
+}
+
+// OpenServer opens the server that runs in the namespace of the cluster that the kubeconfig names. It is not called yet.
+func (e *Env) OpenServer() (velero.Client, error) {
+	if e.StoreURL != "" {
+		return velero.Client{}, Usagef("this command is for the server in the cluster: leave out --store, or HOZON_STORE")
+	}
+	c, err := e.OpenCluster()
+	if fail.Is(err, fail.NotFound) {
+		err = fail.Errorf(fail.NotFound, "%w; to work without a server, say where backups are kept with --store URL or HOZON_STORE", err)
+	}
+	return velero.Client{Cluster: c, Namespace: e.Namespace}, err
 }
 
 // Say prints a line of talk.

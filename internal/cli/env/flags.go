@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -111,4 +112,19 @@ func parseSelector(flag, text string) (*metav1.LabelSelector, error) {
 		return nil, Usagef("--%s %q: %w", flag, text, err)
 	}
 	return sel, nil
+}
+
+// SecretKey reads a flag that names one key of one Secret, as a=b; nil if it is empty.
+func SecretKey(flag string, given map[string]string) (*corev1.SecretKeySelector, error) {
+	if len(given) == 0 {
+		return nil, nil
+	}
+	if len(given) > 1 {
+		return nil, Usagef("--%s: give one secret=key, not %d", flag, len(given))
+	}
+	out := &corev1.SecretKeySelector{}
+	for name, key := range given {
+		out.Name, out.Key = name, key
+	}
+	return out, nil
 }

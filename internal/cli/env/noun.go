@@ -11,26 +11,24 @@ import (
 
 	"github.com/spf13/cobra"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 
 	velerov1 "hozon.dev/hozon/api/velero/v1"
-	"hozon.dev/hozon/internal/fail"
-	"hozon.dev/hozon/internal/store"
 )
 
-// Noun is what a group of commands is about, backups or restores: the commands that are the same for both are its methods.
+// Noun is what a group of commands is about, backups say: the commands that are the same for all nouns are its methods.
 type Noun[T metav1.Object] struct {
-	Sort store.Sort
+	Word string // "backup", as on the command line
 	Kind string // "Backup"
-	Logs store.File
 
-	// Names lists all, Read reads one by its name.
-	Names func(context.Context, *store.Store) ([]string, error)
-	Read  func(context.Context, *store.Store, string) (T, error)
 	// Table lays out a list of them.
 	Table func(*Env, []T) Table
 	// Describe finds out what is to be said about one.
-	Describe func(ctx context.Context, s *store.Store, item T, details bool) (Description, error)
+	Describe func(ctx context.Context, p Place, item T, details bool) (Description, error)
+	// Keep, if set, drops items of a list that the command's own flags leave out.
+	Keep func([]T) []T
+	// Served is how a server has them, Stored how a store has them. Without Stored they do not exist in a store.
+	Served Served[T]
+	Stored *Stored[T]
 }
 
 // Description is everything that describe shows of one thing. As JSON and YAML it is printed as it is.
@@ -41,19 +39,26 @@ type Description interface {
 // OneName is the check of arguments of a command about one of them.
 func (n Noun[T]) OneName(_ *cobra.Command, args []string) error {
 	if len(args) != 1 {
-		return Usagef("give the name of one %s, not %d", n.Sort, len(args))
+		return Usagef("give the name of one %s, not %d", n.Word, len(args))
 	}
 	return nil
 }
 
 // Complete offers their names to the shell.
 func (n Noun[T]) Complete(e *Env) cobra.CompletionFunc {
-	return func(c *cobra.Command, given []string, prefix string) ([]string, cobra.ShellCompDirective) {
-		s, err := e.OpenStore(c.Context(), false)
+	return CompleteNames(func(c *cobra.Command) ([]string, error) {
+		src, err := n.open(c.Context(), e)
 		if err != nil {
-			return nil, cobra.ShellCompDirectiveError
+			return nil, err
 		}
-		names, err := n.Names(c.Context(), s)
+		return src.names(c.Context())
+	})
+}
+
+// CompleteNames offers what list returns, without what is on the command line already.
+func CompleteNames(list func(*cobra.Command) ([]string, error)) cobra.CompletionFunc {
+	return func(c *cobra.Command, given []string, prefix string) ([]string, cobra.ShellCompDirective) {
+		names, err := list(c)
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveError
 		}
@@ -64,50 +69,17 @@ func (n Noun[T]) Complete(e *Env) cobra.CompletionFunc {
 	}
 }
 
-// load reads the named ones, or all of them. Among all, one that cannot be read is named on Err and left out.
-func (n Noun[T]) load(ctx context.Context, e *Env, s *store.Store, names []string, selector string) ([]T, error) {
-	match, err := labels.Parse(selector)
-	if err != nil {
-		return nil, Usagef("--selector %q: %w", selector, err)
-	}
-	all := len(names) == 0
-	if all {
-		if names, err = n.Names(ctx, s); err != nil {
-			return nil, err
-		}
-	}
-	items := []T{}
-	for _, name := range names {
-		item, err := n.Read(ctx, s, name)
-		switch {
-		case err == nil && match.Matches(labels.Set(item.GetLabels())):
-			items = append(items, item)
-		case err == nil:
-		case all && (fail.Is(err, fail.Corrupt) || fail.Is(err, fail.NotFound)):
-			e.Say("Left out: %v", err)
-		default:
-			return nil, err
-		}
-	}
-	SortByRun(items, T.GetName)
-	return items, nil
-}
-
 // Get is the command that lists them.
 func (n Noun[T]) Get(e *Env, use, example string) *cobra.Command {
 	var output Output
 	var selector string
 	c := &cobra.Command{
-		Use: use + " [NAMES]", Short: fmt.Sprintf("List %ss", n.Sort), Example: example, ValidArgsFunction: n.Complete(e),
+		Use: use + " [NAMES]", Short: fmt.Sprintf("List %ss", n.Word), Example: example, ValidArgsFunction: n.Complete(e),
 		RunE: func(c *cobra.Command, names []string) error {
 			if err := output.Check(); err != nil {
 				return err
 			}
-			s, err := e.OpenStore(c.Context(), false)
-			if err != nil {
-				return err
-			}
-			items, err := n.load(c.Context(), e, s, names, selector)
+			items, err := n.list(c.Context(), e, names, selector)
 			switch {
 			case err != nil:
 				return err
@@ -130,7 +102,7 @@ type list[T any] struct {
 }
 
 func (n Noun[T]) addSelector(c *cobra.Command, selector *string) {
-	c.Flags().StringVarP(selector, "selector", "l", "", fmt.Sprintf("Only %ss that match this label selector.", n.Sort))
+	c.Flags().StringVarP(selector, "selector", "l", "", fmt.Sprintf("Only %ss that match this label selector.", n.Word))
 }
 
 // Description is the command that says everything about them.
@@ -144,29 +116,52 @@ func (n Noun[T]) Description(e *Env, use, short, example string) *cobra.Command 
 			if err := output.Check(); err != nil {
 				return err
 			}
-			s, err := e.OpenStore(c.Context(), false)
+			all, err := n.describe(c.Context(), e, names, selector, details)
 			if err != nil {
 				return err
-			}
-			items, err := n.load(c.Context(), e, s, names, selector)
-			if err != nil {
-				return err
-			}
-			var all []Description
-			for _, item := range items {
-				d, err := n.Describe(c.Context(), s, item, details)
-				if err != nil {
-					return err
-				}
-				all = append(all, d)
 			}
 			return e.printDescriptions(output.Format, all, details)
 		},
 	}
 	output.AddFlag(c.Flags(), "plaintext", "json", "yaml")
 	n.addSelector(c, &selector)
-	c.Flags().BoolVar(&details, "details", false, "Also list every object.")
+	if n.Stored != nil {
+		c.Flags().BoolVar(&details, "details", false, "Also list every object.")
+		e.downloads.addFlags(c.Flags())
+	}
 	return c
+}
+
+func (n Noun[T]) list(ctx context.Context, e *Env, names []string, selector string) ([]T, error) {
+	src, err := n.open(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	items, err := src.load(ctx, names, selector)
+	if err == nil && n.Keep != nil {
+		items = n.Keep(items)
+	}
+	return items, err
+}
+
+func (n Noun[T]) describe(ctx context.Context, e *Env, names []string, selector string, details bool) ([]Description, error) {
+	src, err := n.open(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	items, err := src.load(ctx, names, selector)
+	if err != nil {
+		return nil, err
+	}
+	all := []Description{}
+	for _, item := range items {
+		d, err := n.Describe(ctx, src.place(), item, details)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, d)
+	}
+	return all, nil
 }
 
 func (e *Env) printDescriptions(format string, all []Description, details bool) error {
@@ -184,63 +179,67 @@ func (e *Env) printDescriptions(format string, all []Description, details bool) 
 	return err
 }
 
+// Find looks one up, and returns where what belongs to it can be read.
+func (n Noun[T]) Find(ctx context.Context, e *Env, name string) (Place, error) {
+	src, err := n.open(ctx, e)
+	if err != nil {
+		return Place{}, err
+	}
+	_, err = src.load(ctx, []string{name}, "")
+	return src.place(), err
+}
+
 // Log is the command that prints the log of one of them.
 func (n Noun[T]) Log(e *Env, example string) *cobra.Command {
-	return &cobra.Command{
-		Use: "logs NAME", Short: fmt.Sprintf("Print the log of a %s", n.Sort), Example: example, Args: n.OneName, ValidArgsFunction: n.Complete(e),
+	c := &cobra.Command{
+		Use: "logs NAME", Short: fmt.Sprintf("Print the log of a %s", n.Word), Example: example, Args: n.OneName, ValidArgsFunction: n.Complete(e),
 		RunE: func(c *cobra.Command, args []string) error {
-			s, err := e.OpenStore(c.Context(), false)
+			p, err := n.Find(c.Context(), e, args[0])
 			if err != nil {
 				return err
 			}
-			if _, err := n.Read(c.Context(), s, args[0]); err != nil {
-				return err
-			}
-			r, err := s.OpenText(c.Context(), n.Sort, args[0], n.Logs)
+			r, err := p.OpenText(c.Context(), n.Stored.Sort, args[0], n.Stored.Logs)
 			if err != nil {
 				return err
 			}
 			defer r.Close()
 			if _, err := io.Copy(e.Out, r); err != nil {
-				return fmt.Errorf("read log of %s %s: %w", n.Sort, args[0], err)
+				return fmt.Errorf("read log of %s %s: %w", n.Word, args[0], err)
 			}
 			return nil
 		},
 	}
+	e.downloads.addFlags(c.Flags())
+	return c
 }
 
-// Delete is the command that deletes them from the store.
+// Delete is the command that deletes them, or asks the server to.
 func (n Noun[T]) Delete(e *Env, use, short, example string) *cobra.Command {
-	var o deleteOptions
+	var o DeleteOptions
 	c := &cobra.Command{
 		Use: use + " [NAMES]", Short: short, Example: example, ValidArgsFunction: n.Complete(e),
 		RunE: func(c *cobra.Command, names []string) error {
-			if err := o.check(names); err != nil {
+			if err := o.Check(names); err != nil {
 				return err
 			}
-			s, err := e.OpenStore(c.Context(), false)
+			src, err := n.open(c.Context(), e)
 			if err != nil {
 				return err
 			}
-			if err := e.Sweep(c.Context(), s); err != nil {
+			items, err := src.doomed(c.Context(), names, o.Selector)
+			if err != nil {
 				return err
 			}
-			if len(names) == 0 {
-				items, err := n.load(c.Context(), e, s, nil, o.selector)
-				if err != nil {
-					return err
-				}
-				for _, item := range items {
-					names = append(names, item.GetName())
-				}
+			for _, item := range items {
+				names = append(names, item.GetName())
 			}
 			if len(names) == 0 {
-				_, err := fmt.Fprintf(e.Out, "No %ss found\n", n.Sort)
+				_, err := fmt.Fprintf(e.Out, "No %ss found\n", n.Word)
 				return err
 			}
-			return e.deleteAll(c.Context(), s, n.Sort, names, o.confirm)
+			return e.DeleteEach(names, o.Confirm, src.String(), func(name string) (string, error) { return src.remove(c.Context(), name) })
 		},
 	}
-	o.addFlags(c.Flags(), string(n.Sort)+"s")
+	o.AddFlags(c.Flags(), n.Word+"s")
 	return c
 }

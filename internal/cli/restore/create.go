@@ -60,12 +60,17 @@ func NewCreate(e *env.Env, use string) *cobra.Command {
 		Short: "Bring back what a backup holds",
 		Long: `Bring back what a backup holds, into the cluster of the kubeconfig.
 
+Without --store the server in the cluster is asked to do it, and the command ends at once unless --wait is given.
+
 Objects that exist are left as they are, and those that differ are named, unless --existing-resource-policy update says to change them.
 An object that cannot be restored is reported and does not end the restore; the restore is then PartiallyFailed (exit code 3).
 
 ` + env.ExitHelp,
 		Example: `  # See what would happen
   hozon restore create --from-backup monday --dry-run --store /srv/backups
+
+  # By the server in the cluster, and wait for it
+  hozon restore create --from-backup monday --wait
 
   # One namespace, under another name
   hozon restore create --from-backup monday --include-namespaces shop --namespace-mappings shop:shop-test
@@ -170,7 +175,7 @@ func (o *createOptions) freeName(ctx context.Context, e *env.Env, s *store.Store
 	}
 }
 
-func (o *createOptions) validate(r *velerov1.Restore) error {
+func (o *createOptions) validate(e *env.Env, r *velerov1.Restore) error {
 	if (r.Spec.BackupName == "") == (r.Spec.ScheduleName == "") {
 		return env.Usagef("Either a backup or schedule must be specified as a source for the restore, but not both")
 	}
@@ -183,7 +188,7 @@ func (o *createOptions) validate(r *velerov1.Restore) error {
 	if o.report != "" && o.report != "json" {
 		return env.Usagef("--report %q: the only form is json", o.report)
 	}
-	if r.Spec.ResourceModifier != nil || r.Spec.ResourcePolicy != nil {
+	if e.StoreURL != "" && (r.Spec.ResourceModifier != nil || r.Spec.ResourcePolicy != nil) {
 		return env.Usagef("--resource-modifier-configmap and --resource-policies-configmap cannot be used with --store yet")
 	}
 	if texts := filter.ValidateRestore(r.Spec); len(texts) > 0 {
@@ -197,12 +202,20 @@ func (o *createOptions) run(ctx context.Context, e *env.Env) error {
 	if err != nil {
 		return err
 	}
-	if err := o.validate(r); err != nil {
+	if err := o.validate(e, r); err != nil {
 		return err
 	}
 	if o.output.Format != "" {
 		return e.Print(o.output.Format, r)
 	}
+	if e.StoreURL == "" {
+		return o.request(ctx, e, r)
+	}
+	return o.carryOut(ctx, e, r)
+}
+
+// carryOut restores in this process.
+func (o *createOptions) carryOut(ctx context.Context, e *env.Env, r *velerov1.Restore) error {
 	s, err := e.OpenStore(ctx, false)
 	if err != nil {
 		return err
@@ -213,8 +226,7 @@ func (o *createOptions) run(ctx context.Context, e *env.Env) error {
 		}
 	}
 	if r.Spec.ScheduleName != "" {
-		partially := o.partially.Value != nil && *o.partially.Value
-		if r.Spec.BackupName, err = newest(ctx, s, r.Spec.ScheduleName, partially); err != nil {
+		if r.Spec.BackupName, err = newest(ctx, s, r.Spec.ScheduleName, o.takesPartial()); err != nil {
 			return err
 		}
 	}
@@ -245,8 +257,7 @@ func newest(ctx context.Context, s *store.Store, schedule string, partially bool
 	if err != nil {
 		return "", err
 	}
-	var best *velerov1.Backup
-	found := false
+	var backups []*velerov1.Backup
 	for _, name := range names {
 		b, err := s.Backup(ctx, name)
 		if fail.Is(err, fail.Corrupt) {
@@ -255,10 +266,21 @@ func newest(ctx context.Context, s *store.Store, schedule string, partially bool
 		if err != nil {
 			return "", err
 		}
-		if b.Labels[velerov1.LabelScheduleName] != velerov1.LabelValue(schedule) {
-			continue
+		if b.Labels[velerov1.LabelScheduleName] == velerov1.LabelValue(schedule) {
+			backups = append(backups, b)
 		}
-		found = true
+	}
+	best, err := newestOf(schedule, backups, partially)
+	if err != nil {
+		return "", err
+	}
+	return best.Name, nil
+}
+
+// newestOf is the backup of a schedule that began last, of those that may be restored.
+func newestOf(schedule string, backups []*velerov1.Backup, partially bool) (*velerov1.Backup, error) {
+	var best *velerov1.Backup
+	for _, b := range backups {
 		usable := b.Status.Phase == velerov1.BackupPhaseCompleted || partially && b.Status.Phase == velerov1.BackupPhasePartiallyFailed
 		if usable && (best == nil || best.Status.StartTimestamp.Before(b.Status.StartTimestamp)) {
 			best = b
@@ -266,9 +288,9 @@ func newest(ctx context.Context, s *store.Store, schedule string, partially bool
 	}
 	switch {
 	case best != nil:
-		return best.Name, nil
-	case found:
-		return "", fail.Errorf(fail.NotFound, "No completed backups found for schedule %s; --allow-partially-failed takes those that are PartiallyFailed", schedule)
+		return best, nil
+	case len(backups) > 0:
+		return nil, fail.Errorf(fail.NotFound, "No completed backups found for schedule %s; --allow-partially-failed takes those that are PartiallyFailed", schedule)
 	}
-	return "", fail.Errorf(fail.NotFound, "No backups found for schedule %s", schedule)
+	return nil, fail.Errorf(fail.NotFound, "No backups found for schedule %s", schedule)
 }

@@ -12,7 +12,6 @@ import (
 
 	velerov1 "hozon.dev/hozon/api/velero/v1"
 	"hozon.dev/hozon/internal/cli/env"
-	"hozon.dev/hozon/internal/fail"
 	"hozon.dev/hozon/internal/report"
 	"hozon.dev/hozon/internal/store"
 )
@@ -23,6 +22,7 @@ type description struct {
 	Results *report.Results     `json:"results,omitempty"`
 	Items   map[string][]string `json:"resourceList,omitempty"`
 	Report  *report.Report      `json:"report,omitempty"`
+	Program string              `json:"-"`
 }
 
 // NewDescribe is `hozon restore describe`, and `hozon describe restores` under the other name.
@@ -30,25 +30,20 @@ func NewDescribe(e *env.Env, use string) *cobra.Command {
 	return noun.Description(e, use, "Say what restores did, object by object with --details", "  hozon restore describe monday-20261120093000 --details --store /srv/backups")
 }
 
-func describe(ctx context.Context, s *store.Store, r *velerov1.Restore, details bool) (env.Description, error) {
-	d := description{Restore: r}
-	read := func(f store.File, v any) (bool, error) {
-		err := s.ReadJSON(ctx, store.Restore, r.Name, f, v)
-		if fail.Is(err, fail.NotFound) {
-			return false, nil
-		}
-		return err == nil, err
+// describe reads the side files, of a restore that has ended; what is missing is left out.
+func describe(ctx context.Context, p env.Place, r *velerov1.Restore, details bool) (env.Description, error) {
+	d := description{Restore: r, Program: p.Program}
+	if p.Server != nil && r.Status.CompletionTimestamp == nil {
+		return d, nil
 	}
+	read := func(f store.File, v any) (bool, error) { return p.Optional(ctx, store.Restore, r.Name, f, v) }
 	var results report.Results
 	found, err := read(store.RestoreResults, &results)
-	if err != nil {
-		return d, err
-	}
 	if found {
 		d.Results = &results
 	}
-	if !details {
-		return d, nil
+	if err != nil || !details {
+		return d, err
 	}
 	if _, err := read(store.RestoreResourceList, &d.Items); err != nil {
 		return d, err
@@ -84,7 +79,7 @@ func (d description) outcome(out *env.Describer) {
 	st := d.Restore.Status
 	phase := string(st.Phase)
 	if st.Phase == velerov1.RestorePhaseFailed || st.Phase == velerov1.RestorePhasePartiallyFailed {
-		phase += fmt.Sprintf(" (run `hozon restore logs %s` for more information)", d.Restore.Name)
+		phase += fmt.Sprintf(" (run `%s restore logs %s` for more information)", d.Program, d.Restore.Name)
 	}
 	out.Line(0, "Phase:", phase)
 	if p := st.Progress; p != nil {
@@ -95,6 +90,13 @@ func (d description) outcome(out *env.Describer) {
 	out.Line(0, "Started:", env.TimeText(st.StartTimestamp))
 	out.Line(0, "Completed:", env.TimeText(st.CompletionTimestamp))
 	out.Gap()
+	if len(st.ValidationErrors) > 0 {
+		out.Text(0, "Validation errors:")
+		for _, text := range st.ValidationErrors {
+			out.Text(1, "%s", text)
+		}
+		out.Gap()
+	}
 	if st.FailureReason != "" {
 		out.Line(0, "Failure reason:", st.FailureReason)
 		out.Gap()
