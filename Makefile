@@ -27,6 +27,7 @@ check: ## Format, vet, lint and the tests that need no servers (under a minute o
 peers: # what tests run against; built before go test counts its time
 	@devcluster/build >/dev/null
 	@tools/build tools/s3 github.com/versity/versitygw/cmd/versitygw versitygw >/dev/null
+	@[ "$$(id -u)" != 0 ] || tools/node/install >/dev/null
 	@tools/build tools/gen sigs.k8s.io/controller-tools/cmd/controller-gen controller-gen >/dev/null
 
 .PHONY: test
@@ -47,8 +48,8 @@ gen: ## Generate deep copies and CRDs from the types in api/
 	@tools/gen/run
 
 .PHONY: dev
-dev: ## Start a dev cluster and print the KUBECONFIG to export (NAME=x for several)
-	@$(GO) run ./internal/cluster/clustertest/dev -name $(or $(NAME),default) up
+dev: ## Start a dev cluster and print the KUBECONFIG to export (NAME=x for several, NODE=1 to run pods)
+	@$(GO) run ./internal/cluster/clustertest/dev -name $(or $(NAME),default) $(if $(NODE),-node) up
 
 .PHONY: dev-down
 dev-down: ## Stop the dev cluster and leave nothing behind

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command kube is a Kubernetes control plane in one binary: it behaves as the
-// component whose name it was called by, or whose name is its first argument.
+// Command kube is a Kubernetes control plane and a node's kubelet in one
+// binary: it behaves as the component whose name it was called by, or whose
+// name is its first argument.
 //
 //	kube etcd --data-dir …
 //	kube kubectl get pods
@@ -11,6 +12,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"maps"
@@ -25,11 +27,11 @@ import (
 	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
 	controllermanager "k8s.io/kubernetes/cmd/kube-controller-manager/app"
 	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
+	kubelet "k8s.io/kubernetes/cmd/kubelet/app"
 )
 
 // components returns every program in this binary; each gets its arguments
-// with the program's name first and returns the exit code. A further component
-// (the kubelet) is one more row.
+// with the program's name first and returns the exit code.
 func components() map[string]func(args []string) int {
 	return map[string]func([]string) int{
 		"etcd": func(args []string) int {
@@ -39,6 +41,7 @@ func components() map[string]func(args []string) int {
 		"kube-apiserver":          cobraProgram(apiserver.NewAPIServerCommand),
 		"kube-controller-manager": cobraProgram(controllermanager.NewControllerManagerCommand),
 		"kube-scheduler":          cobraProgram(func() *cobra.Command { return scheduler.NewSchedulerCommand() }),
+		"kubelet":                 cobraProgram(func() *cobra.Command { return kubelet.NewKubeletCommand(context.Background()) }),
 		"kubectl":                 cobraProgram(kubectl.NewDefaultKubectlCommand),
 	}
 }

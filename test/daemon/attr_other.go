@@ -6,6 +6,6 @@ package daemon
 
 import "syscall"
 
-func childAttr() *syscall.SysProcAttr {
+func childAttr(uintptr) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true}
 }

@@ -32,6 +32,10 @@ type Command struct {
 	Args []string // without the program's name
 	Env  []string // added to the parent's environment
 	Dir  string   // working folder
+
+	// Namespaces are the CLONE_NEW… flags of the namespaces that it gets of its own (Linux, as root). With a process
+	// namespace all that it starts, however detached, ends with it, and before Done is closed.
+	Namespaces uintptr
 }
 
 // A Process is a running, or ended, child. Its methods may be called from any
@@ -62,7 +66,7 @@ func Start(c Command) (*Process, error) {
 	cmd.Env = append(os.Environ(), c.Env...)
 	cmd.Stdout = log
 	cmd.Stderr = log
-	cmd.SysProcAttr = childAttr()
+	cmd.SysProcAttr = childAttr(c.Namespaces)
 	started := make(chan error)
 	go p.run(cmd, started)
 	if err := <-started; err != nil {
@@ -152,9 +156,12 @@ func (p *Process) signal(s syscall.Signal) {
 }
 
 // LogTail returns the last n lines that the process wrote, "" if there are none.
-func (p *Process) LogTail(n int) string {
+func (p *Process) LogTail(n int) string { return LogTail(p.log, n) }
+
+// LogTail returns the last n lines of a file, "" if there are none.
+func LogTail(path string, n int) string {
 	const most = 64 << 10
-	f, err := os.Open(p.log)
+	f, err := os.Open(path)
 	if err != nil {
 		return ""
 	}

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package clustertest runs real Kubernetes control planes for tests, the demo,
-// the benchmark and `make dev`: etcd and kube-apiserver, and on request
-// kube-controller-manager and kube-scheduler, as child processes on 127.0.0.1.
+// Package clustertest runs real Kubernetes clusters for tests, the demo, the
+// benchmark and `make dev`: etcd and kube-apiserver, and on request
+// kube-controller-manager and kube-scheduler, as child processes on 127.0.0.1,
+// and a node that runs pods.
 //
 // Most test packages share one: TestMain calls Main, a test calls Shared and
 // works in a Namespace of its own. A test that needs an empty cluster,
@@ -13,13 +14,21 @@
 // its processes and its folder are gone; when the parent is killed the
 // processes die with it, and a later Start removes the folder.
 //
-// There is no kubelet: pods are created and scheduled nowhere. Without
-// controllers nothing reacts to objects either; above all a deleted namespace
-// stays Terminating. The binaries come from devcluster/build.
+// Without a node, pods are created and scheduled nowhere. Without controllers
+// nothing reacts to objects either; above all a deleted namespace stays
+// Terminating. The binaries come from devcluster/build and tools/node/install.
+//
+// A node is containerd and a kubelet in namespaces of the kernel, so that
+// clusters with nodes run side by side too, and nothing of one outlives its
+// cluster. Logs, exec and the pods' API server work; so do hostPath volumes,
+// whose paths are this machine's (but for /run, /var/lib, /var/log and /proc).
+// There is no registry, no DNS, no kube-proxy (but for the API server, Services
+// lead nowhere), and no way out of the node's network; see LoadImage and Reach.
 package clustertest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -39,6 +48,7 @@ const Version = "v1.36.3"
 // service accounts that pods need).
 type Options struct {
 	Controllers    bool     // also kube-controller-manager and kube-scheduler
+	Node           bool     // also a node, and what Controllers means; see CheckNode
 	UnsafeNoFsync  bool     // etcd does not wait for the disk: faster, and fine if the data may be lost with the machine
 	APIServerFlags []string // added at the end of kube-apiserver's, so that they win
 }
@@ -55,9 +65,10 @@ type Cluster struct {
 	lock    *os.File
 	token   string
 	client  *http.Client
+	node    *node // nil if it has none
 	closing sync.Once
 
-	mu        sync.Mutex // guards processes
+	mu        sync.Mutex // guards processes, and what the node forwards
 	processes map[string]*daemon.Process
 }
 
@@ -69,13 +80,17 @@ const startTimeout = 2 * time.Minute
 // and returns when it is ready to be used. ctx bounds the start (including a
 // first build, which takes minutes), not the life, of the cluster.
 func Launch(ctx context.Context, dir string, opts Options) (*Cluster, error) {
-	binary, err := daemon.Build(ctx, "devcluster/build")
+	opts.Controllers = opts.Controllers || opts.Node
+	binary, programs, err := prepare(ctx, opts)
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	c := &Cluster{opts: opts, binary: binary, processes: map[string]*daemon.Process{}}
+	if opts.Node {
+		c.node = &node{programs: programs, cgroup: cgroupName()}
+	}
 	if err := c.occupy(dir); err != nil {
 		return nil, fmt.Errorf("launch cluster: %w", err)
 	}
@@ -86,11 +101,33 @@ func Launch(ctx context.Context, dir string, opts Options) (*Cluster, error) {
 	return c, nil
 }
 
+// Prepare builds and installs what a cluster with these options needs, as
+// Launch would; what there is to say about it goes to standard error.
+func Prepare(ctx context.Context, opts Options) error {
+	_, _, err := prepare(ctx, opts)
+	return err
+}
+
+func prepare(ctx context.Context, opts Options) (binary string, node map[string]string, err error) {
+	if opts.Node {
+		if node, err = nodePrograms(ctx); err != nil {
+			return "", nil, err
+		}
+	}
+	binary, err = daemon.Build(ctx, "devcluster/build")
+	return binary, node, err
+}
+
 // launch brings the components up in the order of their dependence. etcd is
 // not awaited: the API server does that itself.
 func (c *Cluster) launch(ctx context.Context) error {
 	if err := c.writeFiles(); err != nil {
 		return err
+	}
+	if c.node != nil {
+		if err := c.prepareNode(); err != nil {
+			return err
+		}
 	}
 	if err := c.run("etcd", c.etcdFlags()); err != nil {
 		return err
@@ -111,7 +148,13 @@ func (c *Cluster) launch(ctx context.Context) error {
 	if err := c.await(ctx, "/api/v1/namespaces/default/serviceaccounts/default"); err != nil {
 		return err
 	}
-	return c.await(ctx, "/api/v1/namespaces/default/configmaps/kube-root-ca.crt")
+	if err := c.await(ctx, "/api/v1/namespaces/default/configmaps/kube-root-ca.crt"); err != nil {
+		return err
+	}
+	if c.node != nil {
+		return c.startNode(ctx)
+	}
+	return nil
 }
 
 // occupy makes dir this cluster's own.
@@ -187,7 +230,7 @@ func (c *Cluster) Close() error {
 		if c.port != nil {
 			c.port.Close()
 		}
-		err = os.RemoveAll(c.Dir)
+		err = errors.Join(c.closeNode(), os.RemoveAll(c.Dir))
 		c.lock.Close()
 	})
 	if err != nil {

@@ -47,6 +47,9 @@ func (c *Cluster) apiServerFlags() []string {
 		"--service-account-signing-key-file=" + accountKeyFile,
 		"--allow-privileged=true",
 	}
+	if c.opts.Node {
+		flags = append(flags, "--kubelet-preferred-address-types=InternalIP", "--egress-selector-config-file="+egressFile)
+	}
 	if !c.opts.Controllers {
 		flags = append(flags, "--disable-admission-plugins=ServiceAccount")
 	}
@@ -58,6 +61,9 @@ func (c *Cluster) controllerManagerFlags() []string {
 		"--kubeconfig=kubeconfig",
 		"--secure-port=0",
 		"--leader-elect=false",
+		// The default, 20 a second, would be what tests wait for.
+		"--kube-api-qps=500",
+		"--kube-api-burst=1000",
 		"--root-ca-file=" + caFile,
 		"--service-account-private-key-file=" + accountKeyFile,
 	}
@@ -68,5 +74,7 @@ func (c *Cluster) schedulerFlags() []string {
 		"--kubeconfig=kubeconfig",
 		"--secure-port=0",
 		"--leader-elect=false",
+		"--kube-api-qps=500",
+		"--kube-api-burst=1000",
 	}
 }

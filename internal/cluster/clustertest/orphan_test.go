@@ -19,9 +19,12 @@ import (
 // it names, instead of running tests.
 const parentEnv = "CLUSTERTEST_PARENT"
 
+// nodeEnv, if it is set, gives the parent's cluster a node.
+const nodeEnv = "CLUSTERTEST_NODE"
+
 // beParent launches a cluster, tells its process ids, and waits to be killed.
 func beParent(dir string) {
-	c, err := Launch(context.Background(), dir, Options{Controllers: true, UnsafeNoFsync: true})
+	c, err := Launch(context.Background(), dir, Options{Controllers: true, Node: os.Getenv(nodeEnv) != "", UnsafeNoFsync: true})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -39,20 +42,7 @@ func TestKilledParentLeavesNoOrphans(t *testing.T) {
 	}
 	temp := t.TempDir()
 	dir := filepath.Join(temp, tempPrefix+"x")
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), parentEnv+"="+dir)
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	var pids map[string]int
-	if err := json.NewDecoder(out).Decode(&pids); err != nil {
-		t.Fatal(err)
-	}
+	cmd, pids := startParent(t, dir)
 	if len(pids) != 4 {
 		t.Errorf("processes: %v", pids)
 	}
@@ -67,6 +57,40 @@ func TestKilledParentLeavesNoOrphans(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = cmd.Wait()
+	awaitGone(t, pids)
+	sweep(temp, time.Now())
+	if _, err := os.Stat(dir); err != nil {
+		t.Errorf("a folder that may have no owner yet: %v", err)
+	}
+	sweep(temp, later)
+	if _, err := os.Stat(dir); !os.IsNotExist(err) {
+		t.Errorf("the folder of the dead owner: %v", err)
+	}
+}
+
+// startParent runs this test binary as the owner of a cluster in dir, and
+// returns when that is up, with the ids of its processes.
+func startParent(t *testing.T, dir string, env ...string) (*exec.Cmd, map[string]int) {
+	t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(append(os.Environ(), parentEnv+"="+dir), env...)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var pids map[string]int
+	if err := json.NewDecoder(out).Decode(&pids); err != nil {
+		t.Fatal(err)
+	}
+	return cmd, pids
+}
+
+func awaitGone(t *testing.T, pids map[string]int) {
+	t.Helper()
 	deadline := time.After(20 * time.Second)
 	for name, pid := range pids {
 		for !gone(pid) {
@@ -76,14 +100,6 @@ func TestKilledParentLeavesNoOrphans(t *testing.T) {
 			case <-time.After(5 * time.Millisecond):
 			}
 		}
-	}
-	sweep(temp, time.Now())
-	if _, err := os.Stat(dir); err != nil {
-		t.Errorf("a folder that may have no owner yet: %v", err)
-	}
-	sweep(temp, later)
-	if _, err := os.Stat(dir); !os.IsNotExist(err) {
-		t.Errorf("the folder of the dead owner: %v", err)
 	}
 }
 

@@ -76,6 +76,9 @@ func (c *Cluster) Logs() string {
 	for _, p := range c.all() {
 		fmt.Fprintf(&b, "--- %s\n%s\n", p.Name(), p.LogTail(30))
 	}
+	if c.node != nil {
+		b.WriteString(c.node.logs())
+	}
 	return b.String()
 }
 

@@ -13,10 +13,22 @@ import (
 
 // await asks for path until the answer is 200, ctx ends, or a component does.
 func (c *Cluster) await(ctx context.Context, path string) error {
+	err := c.poll(ctx, func() error {
+		_, err := c.get(ctx, path)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("await %s: %w", path, err)
+	}
+	return nil
+}
+
+// poll calls f until it returns nil, ctx ends, or a component does.
+func (c *Cluster) poll(ctx context.Context, f func() error) error {
 	tick := time.NewTicker(25 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		_, last := c.get(ctx, path)
+		last := f()
 		if last == nil {
 			return nil
 		}
@@ -27,7 +39,7 @@ func (c *Cluster) await(ctx context.Context, path string) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("await %s: %w; last answer: %w\n%s", path, ctx.Err(), last, c.Logs())
+			return fmt.Errorf("%w; at last: %w\n%s", ctx.Err(), last, c.Logs())
 		case <-tick.C:
 		}
 	}

@@ -23,6 +23,7 @@ const tempPrefix = "hozon-cluster-"
 func Start(t testing.TB, opts Options) *Cluster {
 	t.Helper()
 	skipShort(t)
+	skipNode(t, opts)
 	c, err := launchTemp(opts)
 	if err != nil {
 		t.Fatal(err)
@@ -45,9 +46,22 @@ func skipShort(t testing.TB) {
 	}
 }
 
-// shared is the cluster of the test binary. It has to be a variable of the
-// package: TestMain and the tests have nothing else in common.
-var shared struct {
+// skipNode skips t where the kernel or the rights for a node are missing.
+func skipNode(t testing.TB, opts Options) {
+	t.Helper()
+	if !opts.Node {
+		return
+	}
+	if err := CheckNode(); err != nil {
+		t.Skip(err)
+	}
+}
+
+// shared and sharedNode are the clusters of the test binary. They have to be
+// variables of the package: TestMain and the tests have nothing else in common.
+var shared, sharedNode common
+
+type common struct {
 	once    sync.Once
 	cluster *Cluster
 	err     error
@@ -59,32 +73,43 @@ var shared struct {
 // other's way by using their own Namespace.
 func Shared(t testing.TB) *Cluster {
 	t.Helper()
-	skipShort(t)
-	shared.once.Do(func() {
-		shared.cluster, shared.err = launchTemp(Options{UnsafeNoFsync: true})
-	})
-	if shared.err != nil {
-		t.Fatal(shared.err)
-	}
-	c := shared.cluster
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Log(c.Logs())
-		}
-	})
-	return c
+	return shared.get(t, Options{UnsafeNoFsync: true})
 }
 
-// Main runs the tests and closes the shared cluster, if there is one:
+// SharedNode is like Shared, for a cluster of its own with a node.
+func SharedNode(t testing.TB) *Cluster {
+	t.Helper()
+	return sharedNode.get(t, Options{UnsafeNoFsync: true, Node: true})
+}
+
+func (s *common) get(t testing.TB, opts Options) *Cluster {
+	t.Helper()
+	skipShort(t)
+	skipNode(t, opts)
+	s.once.Do(func() { s.cluster, s.err = launchTemp(opts) })
+	if s.err != nil {
+		t.Fatal(s.err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(s.cluster.Logs())
+		}
+	})
+	return s.cluster
+}
+
+// Main runs the tests and closes the shared clusters, if there are any:
 //
 //	func TestMain(m *testing.M) { clustertest.Main(m) }
 func Main(m *testing.M) {
 	m.Run() // the exit code is kept by m, and used when TestMain returns
-	if shared.cluster == nil {
-		return
-	}
-	if err := shared.cluster.Close(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
+	for _, c := range []*Cluster{shared.cluster, sharedNode.cluster} {
+		if c == nil {
+			continue
+		}
+		if err := c.Close(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
 	}
 }
 

@@ -3,8 +3,10 @@
 // Command dev starts and stops clusters that outlive the command: `make dev`
 // and `make dev-down`.
 //
-//	dev [-name NAME] up     prints `export KUBECONFIG=…` on standard output
+//	dev [-name NAME] [-node] up     prints `export KUBECONFIG=…` on standard output
 //	dev [-name NAME] down
+//
+// With -node it has a node that runs pods, and busybox as an image to try.
 //
 // A cluster belongs to a detached supervisor (the hidden verb "run"), which
 // holds the lock of the cluster's folder. That lock, not a file with a process
@@ -28,14 +30,15 @@ import (
 
 func main() {
 	name := flag.String("name", "default", "which cluster; several run side by side")
+	node := flag.Bool("node", false, "with a node that runs pods (Linux, as root)")
 	flag.Usage = func() {
-		fmt.Fprintln(os.Stderr, "usage: dev [-name NAME] up|down")
+		fmt.Fprintln(os.Stderr, "usage: dev [-name NAME] [-node] up|down")
 		flag.PrintDefaults()
 	}
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	err := run(ctx, *name, flag.Args())
+	err := run(ctx, site{name: *name, node: *node}, flag.Args())
 	if errors.Is(err, errUsage) {
 		flag.Usage()
 		os.Exit(2)
@@ -50,18 +53,18 @@ var errUsage = errors.New("usage")
 
 var validName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$`)
 
-func run(ctx context.Context, name string, args []string) error {
+func run(ctx context.Context, s site, args []string) error {
 	if len(args) != 1 {
 		return errUsage
 	}
-	if !validName.MatchString(name) {
-		return fmt.Errorf("name %q is not of lower-case letters, digits and dashes, 40 at most", name)
+	if !validName.MatchString(s.name) {
+		return fmt.Errorf("name %q is not of lower-case letters, digits and dashes, 40 at most", s.name)
 	}
 	cache, err := daemon.Cache()
 	if err != nil {
 		return err
 	}
-	s := site{name: name, dir: filepath.Join(cache, "dev", name)}
+	s.dir = filepath.Join(cache, "dev", s.name)
 	switch args[0] {
 	case "up":
 		return s.up(ctx, os.Stdout, os.Stderr)

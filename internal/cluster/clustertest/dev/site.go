@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"hozon.dev/hozon/internal/cluster/clustertest"
-	"hozon.dev/hozon/test/daemon"
 )
 
 // A site is the place of one named cluster. Its folder holds
@@ -27,10 +26,15 @@ import (
 //	cluster/    the cluster's own folder
 type site struct {
 	name, dir string
+	node      bool // start it with one
 }
 
 func (s site) lockFile() string   { return filepath.Join(s.dir, "lock") }
 func (s site) clusterDir() string { return filepath.Join(s.dir, "cluster") }
+
+func (s site) options() clustertest.Options {
+	return clustertest.Options{Controllers: true, Node: s.node}
+}
 
 // readyFD is the supervisor's end of the pipe on which it says "ready".
 const readyFD = 3
@@ -40,7 +44,7 @@ const ready = "ready"
 // up starts the cluster unless it runs.
 func (s site) up(ctx context.Context, stdout, stderr io.Writer) error {
 	// The build talks, and may take minutes; the supervisor is mute.
-	if _, err := daemon.Build(ctx, "devcluster/build"); err != nil {
+	if err := clustertest.Prepare(ctx, s.options()); err != nil {
 		return err
 	}
 	pid, err := s.running()
@@ -55,6 +59,9 @@ func (s site) up(ctx context.Context, stdout, stderr io.Writer) error {
 	c := s.clusterDir()
 	fmt.Fprintf(stdout, "export KUBECONFIG=%s\n", filepath.Join(c, "kubeconfig"))
 	fmt.Fprintf(stderr, "kubectl of the same version: %s\n", filepath.Join(c, "bin", "kubectl"))
+	if s.node {
+		fmt.Fprintf(stderr, "a pod to try: kubectl run try --image=%s --image-pull-policy=Never -- sleep 1h\n", clustertest.BusyboxName)
+	}
 	fmt.Fprintf(stderr, "stop it: %s\n", s.downCommand())
 	return nil
 }
@@ -86,7 +93,7 @@ func (s site) spawn(ctx context.Context) error {
 		return err
 	}
 	defer r.Close()
-	cmd := exec.Command(self, "-name", s.name, "run")
+	cmd := exec.Command(self, "-name", s.name, fmt.Sprintf("-node=%t", s.node), "run")
 	cmd.Stdout = log
 	cmd.Stderr = log
 	cmd.ExtraFiles = []*os.File{w}
@@ -124,11 +131,20 @@ func (s site) supervise(ctx context.Context) error {
 	if err := os.RemoveAll(s.clusterDir()); err != nil {
 		return err
 	}
-	c, err := clustertest.Launch(ctx, s.clusterDir(), clustertest.Options{Controllers: true})
+	c, err := clustertest.Launch(ctx, s.clusterDir(), s.options())
 	if err != nil {
 		return err
 	}
 	defer c.Close()
+	if s.node {
+		busybox, err := c.BusyboxImage(ctx)
+		if err != nil {
+			return err
+		}
+		if err := c.LoadImage(ctx, busybox); err != nil {
+			return err
+		}
+	}
 	if _, err := lock.WriteAt([]byte(strconv.Itoa(os.Getpid())), 0); err != nil {
 		return err
 	}

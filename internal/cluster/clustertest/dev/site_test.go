@@ -130,12 +130,12 @@ func waitDead(t *testing.T, s site) {
 
 func TestBadArguments(t *testing.T) {
 	for _, name := range []string{"", "A", "../x", "a b", "-a", "a-", strings.Repeat("a", 41)} {
-		if err := run(t.Context(), name, []string{"down"}); err == nil || !strings.Contains(err.Error(), "name") {
+		if err := run(t.Context(), site{name: name}, []string{"down"}); err == nil || !strings.Contains(err.Error(), "name") {
 			t.Errorf("name %q: %v", name, err)
 		}
 	}
 	for _, args := range [][]string{nil, {"sideways"}, {"up", "down"}} {
-		if err := run(t.Context(), "x", args); err != errUsage {
+		if err := run(t.Context(), site{name: "x"}, args); err != errUsage {
 			t.Errorf("arguments %q: %v", args, err)
 		}
 	}
