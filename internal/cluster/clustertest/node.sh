@@ -57,8 +57,16 @@ if [ -d "/sys/fs/cgroup/cpuset/$CGROUP" ]; then
 fi
 
 "$CONTAINERD" --config containerd.toml >>containerd.log 2>&1 &
-"$KUBE" kubelet --config=kubelet.yaml --kubeconfig=kubeconfig --hostname-override="$NODE_NAME" \
-	--node-ip="$NODE_IP" --root-dir=/var/lib/kubelet >>kubelet.log 2>&1 &
+# The kubelet gives up when containerd is not there yet, and may when it only just is.
+(
+	until [ -S containerd.sock ]; do
+		sleep 0.05
+	done
+	for _ in 1 2 3 4 5; do
+		"$KUBE" kubelet --config=kubelet.yaml --kubeconfig=kubeconfig --hostname-override="$NODE_NAME" \
+			--node-ip="$NODE_IP" --root-dir=/var/lib/kubelet || sleep 1
+	done
+) >>kubelet.log 2>&1 &
 wait -n || true
 echo "a program of the node has ended:"
 tail -n 20 containerd.log kubelet.log
