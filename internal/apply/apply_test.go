@@ -102,9 +102,9 @@ func restore(t *testing.T, k *cluster.Client, spec velerov1.RestoreSpec, o apply
 	if err != nil {
 		t.Fatal(err)
 	}
-	var entries []plan.Entry
+	entries := &plan.Entries{}
 	for _, s := range objects {
-		entries = append(entries, s.entry)
+		entries.Add(s.entry)
 	}
 	spec.BackupName = "b"
 	f, err := filter.ForRestore(spec, types)
@@ -131,14 +131,12 @@ func restore(t *testing.T, k *cluster.Client, spec velerov1.RestoreSpec, o apply
 	}
 	o.Warn = func(text string) { out.warnings = append(out.warnings, text) }
 	run := apply.New(o)
-	steps := map[int]plan.Step{}
-	feed := func(list []plan.Step) func(func(apply.Job) error) error {
+	feed := func(stage *plan.Stage) func(func(apply.Job) error) error {
 		return func(do func(apply.Job) error) error {
-			for _, s := range list {
+			for s := range stage.Steps() {
 				j := apply.Job{Step: s}
 				if s.Item >= 0 {
-					steps[s.Item] = s
-					j.Entry, j.Body = &entries[s.Item], objects[s.Item].body
+					j.Entry, j.Body = &objects[s.Item].entry, objects[s.Item].body
 				}
 				if err := do(j); err != nil {
 					return err
@@ -147,17 +145,13 @@ func restore(t *testing.T, k *cluster.Client, spec velerov1.RestoreSpec, o apply
 			return nil
 		}
 	}
-	for _, s := range p.Stages {
-		if err := run.Stage(ctx, s.Level, feed(s.Steps)); err != nil {
+	for i := range p.Stages {
+		if err := run.Stage(ctx, p.Stages[i].Level, feed(&p.Stages[i])); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for again := run.Deferred(); len(again) > 0; again = run.Deferred() {
-		var list []plan.Step
-		for _, i := range again {
-			list = append(list, steps[i])
-		}
-		if err := run.Again(ctx, feed(list)); err != nil {
+		if err := run.Again(ctx, feed(p.Only(again))); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -206,7 +206,8 @@ func (r *Run) note(w *work, live []byte) {
 		r.links[w.taken.UID] = head.UID
 	}
 	if len(w.missing) > 0 {
-		r.late = append(r.late, lateLink{Job: w.Job, t: w.t, owners: w.missing})
+		_, made := generated(w.Job)
+		r.late = append(r.late, lateLink{target: w.Step.Target, t: w.t, owners: w.missing, generated: made})
 	}
 }
 

@@ -12,11 +12,12 @@ import (
 	"hozon.dev/hozon/internal/plan/rule"
 )
 
-// lateLink is an object that was made before its owners.
+// lateLink is an object that was made before its owners. Its body is not kept.
 type lateLink struct {
-	Job
-	t      object.Type
-	owners []any
+	target    object.Ref
+	t         object.Type
+	owners    []any
+	generated bool // by the cluster itself
 }
 
 // link writes the saved ownerReferences with the UIDs that the owners have in the target. References that a controller sets by itself
@@ -108,7 +109,7 @@ func (r *Run) Finish(ctx context.Context) []Warning {
 			return warnings
 		}
 		if text := r.linkLate(ctx, l); text != "" {
-			warnings = append(warnings, Warning{Ref: l.Step.Target, Text: text})
+			warnings = append(warnings, Warning{Ref: l.target, Text: text})
 		}
 	}
 	r.late = nil
@@ -121,7 +122,7 @@ func (r *Run) linkLate(ctx context.Context, l lateLink) string {
 	for _, ref := range l.owners {
 		ref := ref.(map[string]any)
 		owner := ownerOf(ref)
-		uid := r.uidOf(ctx, l.Step.Target.Namespace, owner)
+		uid := r.uidOf(ctx, l.target.Namespace, owner)
 		if uid == "" {
 			gone = append(gone, owner.Kind+" "+owner.Name)
 			continue
@@ -132,11 +133,11 @@ func (r *Run) linkLate(ctx context.Context, l lateLink) string {
 	}
 	if len(found) > 0 {
 		if err := r.addOwners(ctx, l, found); err != nil && !fail.Is(err, fail.NotFound) {
-			return l.Step.Target.String() + ": its ownerReferences were not restored: " + message(err)
+			return l.target.String() + ": its ownerReferences were not restored: " + message(err)
 		}
 	}
-	if _, ok := generated(l.Job); len(gone) > 0 && !ok {
-		return l.Step.Target.String() + ": reference to its owner " + strings.Join(gone, ", ") + " left out: the owner was not restored and does not exist"
+	if len(gone) > 0 && !l.generated {
+		return l.target.String() + ": reference to its owner " + strings.Join(gone, ", ") + " left out: the owner was not restored and does not exist"
 	}
 	return ""
 }
@@ -144,7 +145,7 @@ func (r *Run) linkLate(ctx context.Context, l lateLink) string {
 // addOwners appends references to those that the object has by now.
 func (r *Run) addOwners(ctx context.Context, l lateLink, refs []any) error {
 	for range maxTries {
-		body, err := r.o.Target.Get(ctx, l.t, l.Step.Target.Namespace, l.Step.Target.Name)
+		body, err := r.o.Target.Get(ctx, l.t, l.target.Namespace, l.target.Name)
 		if err != nil {
 			return err
 		}
@@ -163,7 +164,7 @@ func (r *Run) addOwners(ctx context.Context, l lateLink, refs []any) error {
 		if err != nil {
 			return err
 		}
-		if _, err = r.patch(ctx, l.t, l.Step.Target, patch, ""); !fail.Is(err, fail.Busy) {
+		if _, err = r.patch(ctx, l.t, l.target, patch, ""); !fail.Is(err, fail.Busy) {
 			return err
 		}
 	}

@@ -67,6 +67,7 @@ type Run struct {
 	progress int           // objects that were made or changed
 	newest   uint64        // highest resourceVersion of what the stage made of the watched kind
 	known    map[place]*siblings
+	places   []place // of known, the oldest first
 	lists    lists
 	watched  string // group-resource that the stage's barrier watches; set between stages only
 	idle     int    // rounds in which nothing got on

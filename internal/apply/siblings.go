@@ -17,6 +17,7 @@ const (
 	manyConflicts = 16       // existing objects of a place, after which all of them are read at once
 	maxSiblings   = 16 << 20 // bytes of a list that are kept
 	maxListed     = 24 << 20 // bytes of all lists that are kept
+	maxPlaces     = 1 << 10  // places of which something is known: they come one after the other
 )
 
 var errTooMany = errors.New("too many objects to keep")
@@ -75,6 +76,10 @@ func (r *Run) siblings(t object.Type, namespace string) *siblings {
 	if s == nil {
 		s = &siblings{target: r.o.Target, t: t, namespace: namespace, lists: &r.lists}
 		r.known[p] = s
+		if r.places = append(r.places, p); len(r.places) > maxPlaces {
+			delete(r.known, r.places[0])
+			r.places = r.places[1:]
+		}
 	}
 	return s
 }

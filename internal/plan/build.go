@@ -12,26 +12,27 @@ import (
 	"hozon.dev/hozon/internal/object"
 )
 
-// builder is the state of one Build. Everything in it is indexed by the place of the entry.
+// builder is the state of one Build.
 type builder struct {
-	entries []Entry
-	req     Request
-	facts   Facts
+	*Entries
+	plan  *Plan
+	req   Request
+	facts Facts
 
 	types       map[string]map[string]bool // group-resource → served versions
-	byRef       map[object.Ref]int
-	definitions map[string]int // group-resource → the CustomResourceDefinition that brings it
-	taken       []bool
-	skip        map[int]Step
-	order       map[int]order
-	owners      map[string]int // UID → entry, of the entries that others name as owner
+	chosen      *finder                    // one entry an object
+	definitions map[string]int             // group-resource → the CustomResourceDefinition that brings it
+	taken       []bool                     // of each entry
+	left        map[int]verdict            // entries that are taken and left out
+	places      []order                    // of each entry
+	owning      map[uid]int                // of the entries that others name as owner
 }
 
-// Build makes the plan. Its errors are fail.Invalid: a request that cannot be meant.
-func Build(entries []Entry, req Request, facts Facts) (*Plan, error) {
+// Build makes the plan. Its errors are fail.Invalid: a request that cannot be meant. The entries must not change any more.
+func Build(entries *Entries, req Request, facts Facts) (*Plan, error) {
 	b := &builder{
-		entries: entries, req: req, facts: facts,
-		taken: make([]bool, len(entries)), skip: map[int]Step{}, order: map[int]order{}, owners: map[string]int{},
+		Entries: entries, req: req, facts: facts, plan: &Plan{entries: entries, mapping: req.Spec.NamespaceMapping},
+		taken: make([]bool, entries.Len()), left: map[int]verdict{}, places: make([]order, entries.Len()), owning: map[uid]int{},
 	}
 	if err := checkMapping(req.Spec.NamespaceMapping); err != nil {
 		return nil, err
@@ -69,12 +70,12 @@ func checkMapping(mapping map[string]string) error {
 // checkMerges refuses a mapping onto a namespace that is itself restored under its own name.
 func (b *builder) checkMerges() error {
 	sources := map[string]string{}
-	for i := range b.entries {
-		ns := b.entries[i].Ref.Namespace
-		if _, skipped := b.skip[i]; !b.taken[i] || skipped || ns == "" {
+	for i := range b.Len() {
+		ns := b.Ref(i).Namespace
+		if ns == "" || !b.live(i) {
 			continue
 		}
-		target := b.namespace(ns)
+		target := b.plan.namespace(ns)
 		if other, ok := sources[target]; ok && other != ns {
 			return fail.Errorf(fail.Invalid, "namespaces %s and %s would both be restored into %s; map or exclude one of them",
 				min(ns, other), max(ns, other), target)
@@ -82,22 +83,6 @@ func (b *builder) checkMerges() error {
 		sources[target] = ns
 	}
 	return nil
-}
-
-func (b *builder) namespace(ns string) string {
-	if to, ok := b.req.Spec.NamespaceMapping[ns]; ok {
-		return to
-	}
-	return ns
-}
-
-// target is the object's name in the target.
-func (b *builder) target(ref object.Ref) object.Ref {
-	if ref.GroupResource() == "namespaces" {
-		ref.Name = b.namespace(ref.Name)
-	}
-	ref.Namespace = b.namespace(ref.Namespace)
-	return ref
 }
 
 func (b *builder) index() {
@@ -110,88 +95,92 @@ func (b *builder) index() {
 		b.types[gr][t.Version] = true
 	}
 	b.definitions = map[string]int{}
-	for i := range b.entries {
-		if more := b.entries[i].Traits.More; more != nil && more.Defines != "" {
+	for i := range b.Len() {
+		if more := b.More(i); more != nil && more.Defines != "" {
 			b.definitions[more.Defines] = i
 		}
 	}
 }
 
 // served reports whether the target has the entry's kind in the entry's version.
-func (b *builder) served(e *Entry) bool { return b.types[e.Ref.GroupResource()][e.Version] }
+func (b *builder) served(i int) bool { return b.types[b.groupResource(i)][b.Version(i)] }
+
+// find returns the entry that was chosen for an object.
+func (b *builder) find(ref object.Ref) (int, bool) {
+	return b.chosen.find(ref.GroupResource(), ref.Namespace, ref.Name)
+}
 
 // assemble puts what is left into stages, in an order that depends on nothing but the entries.
 func (b *builder) assemble() *Plan {
-	p := &Plan{}
+	p := b.plan
 	needed := map[string]bool{}
-	var live []int
-	for i := range b.entries {
+	var live []item
+	for i := range b.Len() {
 		if !b.taken[i] {
 			continue
 		}
-		if step, ok := b.skip[i]; ok {
-			p.Skips = append(p.Skips, step)
+		if v, ok := b.left[i]; ok {
+			p.skips = append(p.skips, skip{v, uint32(i)})
 			continue
 		}
-		live = append(live, i)
-		if ns := b.entries[i].Ref.Namespace; ns != "" {
+		live = append(live, item{entry: uint32(i)})
+		if ns := b.Ref(i).Namespace; ns != "" {
 			needed[ns] = true
 		}
 	}
-	b.unserved(p)
-	made := b.makeNamespaces(&live, needed)
-	slices.SortFunc(live, func(i, j int) int {
-		return cmp.Or(b.order[i].compare(b.order[j]), object.Compare(b.entries[i].Ref, b.entries[j].Ref))
+	b.unserved()
+	missing := b.makeNamespaces(&live, needed)
+	slices.SortFunc(live, func(x, y item) int {
+		return cmp.Or(b.places[x.entry].compare(b.places[y.entry]), b.compare(int(x.entry), int(y.entry)))
 	})
 	for len(live) > 0 {
-		o := b.order[live[0]]
-		n := slices.IndexFunc(live, func(i int) bool { return b.order[i] != o })
+		o := b.places[live[0].entry]
+		n := slices.IndexFunc(live, func(it item) bool { return b.places[it.entry] != o })
 		if n < 0 {
 			n = len(live)
 		}
-		s := Stage{Level: o.level, Depth: o.depth, Steps: make([]Step, n)}
-		for k, i := range live[:n] {
-			s.Steps[k] = b.step(i)
+		for k := range live[:n] {
+			live[k].flags = b.flags(int(live[k].entry))
 		}
-		p.Stages, live = append(p.Stages, s), live[n:]
+		p.Stages, live = append(p.Stages, Stage{Level: o.level, Depth: int(o.depth), plan: p, items: live[:n:n]}), live[n:]
 	}
-	addNamespaces(p, made)
-	slices.SortFunc(p.Skips, func(x, y Step) int {
-		return object.Compare(b.entries[x.Item].Ref, b.entries[y.Item].Ref)
-	})
+	p.addNamespaces(missing)
+	slices.SortFunc(p.skips, func(x, y skip) int { return b.compare(int(x.entry), int(y.entry)) })
 	return p
 }
 
-func (b *builder) step(i int) Step {
-	e := &b.entries[i]
-	s := Step{Item: i, Target: b.target(e.Ref), Owned: b.linked(e)}
-	if j, ok := b.owners[e.Traits.UID]; ok && j == i {
-		s.Owns = true
+func (b *builder) flags(i int) uint8 {
+	var flags uint8
+	if b.linked(i) {
+		flags |= owned
 	}
-	if e.Ref.GroupResource() == "persistentvolumeclaims" {
-		s.Reprovision = b.reprovisions(e)
+	if j, ok := b.owning[b.records.at(i).uid]; ok && j == i {
+		flags |= owns
 	}
-	return s
+	if b.groupResource(i) == "persistentvolumeclaims" && b.reprovisions(i) {
+		flags |= reprovision
+	}
+	return flags
 }
 
 // makeNamespaces takes in the saved Namespaces of everything that is restored, also past all filters, and returns the names
 // of those that the backup does not hold.
-func (b *builder) makeNamespaces(live *[]int, needed map[string]bool) []string {
+func (b *builder) makeNamespaces(live *[]item, needed map[string]bool) []string {
 	var missing []string
 	for _, ns := range slices.Sorted(maps.Keys(needed)) {
-		i, ok := b.byRef[object.Ref{Resource: "namespaces", Name: ns}]
+		i, ok := b.chosen.find("namespaces", "", ns)
 		switch {
 		case !ok:
-			missing = append(missing, b.namespace(ns))
+			missing = append(missing, b.plan.namespace(ns))
 		case !b.taken[i]:
-			b.order[i] = order{level: Namespaces}
-			*live = append(*live, i)
+			b.places[i] = order{placed: true, level: Namespaces}
+			*live = append(*live, item{entry: uint32(i)})
 		}
 	}
 	return missing
 }
 
-func addNamespaces(p *Plan, names []string) {
+func (p *Plan) addNamespaces(names []string) {
 	if len(names) == 0 {
 		return
 	}
@@ -200,19 +189,17 @@ func addNamespaces(p *Plan, names []string) {
 		at = len(p.Stages)
 	}
 	if at == len(p.Stages) || p.Stages[at].Level != Namespaces {
-		p.Stages = slices.Insert(p.Stages, at, Stage{Level: Namespaces})
+		p.Stages = slices.Insert(p.Stages, at, Stage{Level: Namespaces, plan: p})
 	}
-	for _, name := range names {
-		p.Stages[at].Steps = append(p.Stages[at].Steps, Step{Item: -1, Target: object.Ref{Resource: "namespaces", Name: name}})
-	}
+	p.Stages[at].bare = names
 }
 
 // unserved sums up the kinds that the target does not have.
-func (b *builder) unserved(p *Plan) {
-	counts := map[Unserved]int{}
-	for _, s := range p.Skips {
-		if e := &b.entries[s.Item]; !b.available(e) && s.Warning {
-			key := Unserved{GroupResource: e.Ref.GroupResource(), Version: e.Version, Other: b.otherVersion(e)}
+func (b *builder) unserved() {
+	p, counts := b.plan, map[Unserved]int{}
+	for _, s := range p.skips {
+		if i := int(s.entry); s.warning && !b.available(i) {
+			key := Unserved{GroupResource: b.groupResource(i), Version: b.Version(i), Other: b.otherVersion(i)}
 			counts[key]++
 		}
 	}

@@ -13,62 +13,69 @@ import (
 
 // judge decides which of the selected objects are left out, and why.
 func (b *builder) judge() {
-	for i := range b.entries {
+	for i := range b.Len() {
 		if !b.taken[i] {
 			continue
 		}
-		e := &b.entries[i]
-		reason, warning := b.verdict(e)
-		if reason != "" {
-			b.skip[i] = Step{Item: i, Target: b.target(e.Ref), Reason: reason, Warning: warning}
+		if v := b.verdict(i); v.reason != "" {
+			b.left[i] = v
 		}
 	}
 	b.judgeChildren()
 }
 
-func (b *builder) verdict(e *Entry) (reason string, warning bool) {
-	if e.Traits.Skip != "" {
-		return e.Traits.Skip, false
+func (b *builder) verdict(i int) verdict {
+	if reason := b.skip(i); reason != "" {
+		return verdict{reason: reason}
 	}
-	if !b.available(e) {
-		if other := b.otherVersion(e); other != "" {
-			return fmt.Sprintf("the target does not serve %s in version %s, only in %s", e.Ref.GroupResource(), e.Version, other), true
-		}
-		return fmt.Sprintf("the target does not serve %s", e.Ref.GroupResource()), true
+	if !b.available(i) {
+		return verdict{b.word(b.absence(i)), true}
 	}
-	if more := e.Traits.More; more != nil && more.Volume != nil && gone(more.Volume) {
-		return "its reclaim policy is Delete: its claim provisions a new volume", false
+	if more := b.More(i); more != nil && more.Volume != nil && gone(more.Volume) {
+		return verdict{reason: "its reclaim policy is Delete: its claim provisions a new volume"}
 	}
-	return "", false
+	return verdict{}
+}
+
+// absence says what the target lacks.
+func (b *builder) absence(i int) string {
+	gr := b.groupResource(i)
+	if other := b.otherVersion(i); other != "" {
+		return fmt.Sprintf("the target does not serve %s in version %s, only in %s", gr, b.Version(i), other)
+	}
+	return fmt.Sprintf("the target does not serve %s", gr)
 }
 
 // gone reports whether a volume went with its claim. A volume that no claim holds has nothing to be provisioned by, and is restored.
 func gone(v *rule.Volume) bool { return !v.Retain && v.ClaimName != "" }
 
 // reprovisions reports whether the claim's volume is in the backup and not restored.
-func (b *builder) reprovisions(e *Entry) bool {
-	if e.Traits.More == nil {
+func (b *builder) reprovisions(i int) bool {
+	more := b.More(i)
+	if more == nil {
 		return false
 	}
-	for _, ref := range e.Traits.More.Needs {
-		if i, ok := b.byRef[ref]; ok && b.entries[i].Traits.More != nil && b.entries[i].Traits.More.Volume != nil {
-			return gone(b.entries[i].Traits.More.Volume)
+	for _, ref := range more.Needs {
+		if j, ok := b.find(ref); ok {
+			if needed := b.More(j); needed != nil && needed.Volume != nil {
+				return gone(needed.Volume)
+			}
 		}
 	}
 	return false
 }
 
 // available reports whether the target has the kind, or will have it once the plan's definitions are in.
-func (b *builder) available(e *Entry) bool {
-	if b.served(e) {
+func (b *builder) available(i int) bool {
+	if b.served(i) {
 		return true
 	}
-	i, ok := b.definitions[e.Ref.GroupResource()]
-	return ok && b.taken[i] && b.entries[i].Traits.Skip == "" && b.served(&b.entries[i])
+	j, ok := b.definitions[b.groupResource(i)]
+	return ok && b.taken[j] && b.skip(j) == "" && b.served(j)
 }
 
-func (b *builder) otherVersion(e *Entry) string {
-	versions := slices.Sorted(maps.Keys(b.types[e.Ref.GroupResource()]))
+func (b *builder) otherVersion(i int) string {
+	versions := slices.Sorted(maps.Keys(b.types[b.groupResource(i)]))
 	if len(versions) == 0 {
 		return ""
 	}
@@ -78,58 +85,54 @@ func (b *builder) otherVersion(e *Entry) string {
 // judgeChildren leaves out what a controller would only throw away: what the owner makes anew, and what belongs to another template
 // than that of the controller that is there.
 func (b *builder) judgeChildren() {
-	for i := range b.entries {
-		e := &b.entries[i]
-		if _, skipped := b.skip[i]; !b.taken[i] || skipped {
+	for i := range b.Len() {
+		if !b.live(i) {
 			continue
 		}
-		for _, o := range e.Traits.Owners {
-			owner, ok := b.ownerOf(e.Ref, o)
+		for o, id := range b.ownersOf(i) {
+			owner, ok := b.ownerOf(i, o, id)
 			if !ok || !o.Controller {
 				continue
 			}
-			if reason := b.childVerdict(e, o, owner); reason != "" {
-				b.skip[i] = Step{Item: i, Target: b.target(e.Ref), Reason: reason}
+			if reason := b.childVerdict(i, o, owner); reason != "" {
+				b.left[i] = verdict{reason: reason}
 				break
 			}
 		}
 	}
 }
 
-func (b *builder) childVerdict(e *Entry, o rule.Owner, owner int) string {
-	_, skipped := b.skip[owner]
-	if restored := b.taken[owner] && !skipped; restored && rule.Remakes(e.Ref, o) {
+func (b *builder) childVerdict(i int, o rule.Owner, owner int) string {
+	if b.live(owner) && rule.Remakes(b.Ref(i), o) {
 		return fmt.Sprintf("its %s makes it anew", o.Kind)
 	}
-	if root := b.root(owner); rule.Adopts(e.Ref, o) && b.outdated(root) {
-		return fmt.Sprintf("%s exists with another pod template", b.target(b.entries[root].Ref))
+	if root := b.root(owner); rule.Adopts(b.Ref(i), o) && b.outdated(root) {
+		return fmt.Sprintf("%s exists with another pod template", b.plan.target(b.Ref(root)))
 	}
 	return ""
 }
 
 // chainResources are the kinds that head or link the built-in chains.
-var chainResources = map[string]object.Ref{
-	"apps/ReplicaSet": {Group: "apps", Resource: "replicasets"}, "apps/Deployment": {Group: "apps", Resource: "deployments"},
-	"apps/StatefulSet": {Group: "apps", Resource: "statefulsets"}, "apps/DaemonSet": {Group: "apps", Resource: "daemonsets"},
-	"/ReplicationController": {Resource: "replicationcontrollers"}, "batch/Job": {Group: "batch", Resource: "jobs"}, "/Pod": {Resource: "pods"},
+var chainResources = map[maker]object.Ref{
+	{"apps", "ReplicaSet"}: {Group: "apps", Resource: "replicasets"}, {"apps", "Deployment"}: {Group: "apps", Resource: "deployments"},
+	{"apps", "StatefulSet"}: {Group: "apps", Resource: "statefulsets"}, {"apps", "DaemonSet"}: {Group: "apps", Resource: "daemonsets"},
+	{"", "ReplicationController"}: {Resource: "replicationcontrollers"}, {"batch", "Job"}: {Group: "batch", Resource: "jobs"}, {"", "Pod"}: {Resource: "pods"},
 }
 
 // ownerOf finds the entry that a reference of a built-in chain means: same name and same UID.
-func (b *builder) ownerOf(child object.Ref, o rule.Owner) (int, bool) {
-	ref, ok := chainResources[o.Group+"/"+o.Kind]
+func (b *builder) ownerOf(child int, o rule.Owner, id uid) (int, bool) {
+	ref, ok := chainResources[maker{o.Group, o.Kind}]
 	if !ok {
 		return 0, false
 	}
-	ref.Namespace, ref.Name = child.Namespace, o.Name
-	i, ok := b.byRef[ref]
-	return i, ok && b.entries[i].Traits.UID == o.UID
+	i, ok := b.chosen.find(ref.GroupResource(), b.Ref(child).Namespace, o.Name)
+	return i, ok && b.records.at(i).uid == id
 }
 
 // root climbs from a ReplicaSet to its Deployment; everything else is its own root.
 func (b *builder) root(i int) int {
-	e := &b.entries[i]
-	for _, o := range e.Traits.Owners {
-		if j, ok := b.ownerOf(e.Ref, o); ok && o.Controller && rule.Adopts(e.Ref, o) {
+	for o, id := range b.ownersOf(i) {
+		if j, ok := b.ownerOf(i, o, id); ok && o.Controller && rule.Adopts(b.Ref(i), o) {
 			return j
 		}
 	}
@@ -138,10 +141,9 @@ func (b *builder) root(i int) int {
 
 // outdated reports whether the workload exists in the target with another template that the restore leaves alone.
 func (b *builder) outdated(i int) bool {
-	e := &b.entries[i]
-	live, exists := b.facts.Templates[b.target(e.Ref)]
-	if !exists || Updates(b.req.Spec) && b.taken[i] || e.Traits.More == nil {
-		return false
+	live, exists := b.facts.Templates[b.plan.target(b.Ref(i))]
+	if more := b.More(i); exists && more != nil && !(Updates(b.req.Spec) && b.taken[i]) {
+		return live != more.Template
 	}
-	return live != e.Traits.More.Template
+	return false
 }

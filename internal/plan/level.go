@@ -87,12 +87,12 @@ var levels = map[string]Level{
 }
 
 // levelOf is where an object belongs if nothing owns it.
-func levelOf(e *Entry) Level {
-	level, ok := levels[e.Ref.GroupResource()]
+func (b *builder) levelOf(i int) Level {
+	level, ok := levels[b.groupResource(i)]
 	if !ok {
 		return Others
 	}
-	if level == Services && e.Traits.More != nil && e.Traits.More.FixedPorts {
+	if more := b.More(i); level == Services && more != nil && more.FixedPorts {
 		return FixedPorts
 	}
 	return level

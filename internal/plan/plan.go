@@ -3,6 +3,9 @@
 package plan
 
 import (
+	"iter"
+	"slices"
+
 	velerov1 "hozon.dev/hozon/api/velero/v1"
 	"hozon.dev/hozon/internal/filter"
 	"hozon.dev/hozon/internal/object"
@@ -32,7 +35,7 @@ type Request struct {
 	Filter *filter.Filter // made of Spec
 }
 
-// Step is one object to make.
+// Step is one object to make, or to leave out.
 type Step struct {
 	Item   int        // place of its entry; -1 for a namespace that is needed and not in the backup
 	Target object.Ref // in the target's names
@@ -48,15 +51,121 @@ type Step struct {
 type Stage struct {
 	Level Level
 	Depth int // how many owners of the same level come first
-	Steps []Step
+
+	plan  *Plan
+	items []item
+	bare  []string // namespaces that are needed and not in the backup
 }
 
-// Plan is a whole restore.
+// item is a step in little memory.
+type item struct {
+	entry uint32
+	flags uint8
+}
+
+const (
+	reprovision = 1 << iota
+	owned
+	owns
+)
+
+// Len is the number of steps.
+func (s *Stage) Len() int { return len(s.items) + len(s.bare) }
+
+// Item is the place of the entry that step i is about; -1 for a namespace that is not in the backup.
+func (s *Stage) Item(i int) int {
+	if i >= len(s.items) {
+		return -1
+	}
+	return int(s.items[i].entry)
+}
+
+// Step is number i, in the order of object.Compare of the entries; namespaces without one come last.
+func (s *Stage) Step(i int) Step {
+	if i >= len(s.items) {
+		return Step{Item: -1, Target: object.Ref{Resource: "namespaces", Name: s.bare[i-len(s.items)]}}
+	}
+	it := s.items[i]
+	return Step{
+		Item: int(it.entry), Target: s.plan.target(s.plan.entries.Ref(int(it.entry))),
+		Reprovision: it.flags&reprovision != 0, Owned: it.flags&owned != 0, Owns: it.flags&owns != 0,
+	}
+}
+
+// Steps yields all steps in order.
+func (s *Stage) Steps() iter.Seq[Step] {
+	return func(yield func(Step) bool) {
+		for i := range s.Len() {
+			if !yield(s.Step(i)) {
+				return
+			}
+		}
+	}
+}
+
+// Plan is a whole restore. It holds on to the entries that it was made of.
 type Plan struct {
 	Stages []Stage
-	Skips  []Step // in the order of object.Compare of their entries
 	// Unserved are the kinds that the target does not have, sorted, with the number of objects left out.
 	Unserved []Unserved
+
+	entries *Entries
+	mapping map[string]string // of namespaces
+	skips   []skip            // in the order of object.Compare of their entries
+}
+
+// skip is an entry that is left out.
+type skip struct {
+	verdict
+	entry uint32
+}
+
+// verdict says why an entry is left out; without a reason it is not.
+type verdict struct {
+	reason  string
+	warning bool
+}
+
+// Skips yields what is left out, in the order of object.Compare of the entries.
+func (p *Plan) Skips() iter.Seq[Step] {
+	return func(yield func(Step) bool) {
+		for _, s := range p.skips {
+			step := Step{Item: int(s.entry), Target: p.target(p.entries.Ref(int(s.entry))), Reason: s.reason, Warning: s.warning}
+			if !yield(step) {
+				return
+			}
+		}
+	}
+}
+
+// Only is a stage of those of the plan's steps that are about these entries, in the plan's order. It has no level of its own.
+func (p *Plan) Only(entries []int) *Stage {
+	slices.Sort(entries)
+	only := &Stage{plan: p}
+	for i := range p.Stages {
+		for _, it := range p.Stages[i].items {
+			if _, ok := slices.BinarySearch(entries, int(it.entry)); ok {
+				only.items = append(only.items, it)
+			}
+		}
+	}
+	return only
+}
+
+// target is an object's name in the target.
+func (p *Plan) target(ref object.Ref) object.Ref {
+	if ref.Group == "" && ref.Resource == "namespaces" {
+		ref.Name = p.namespace(ref.Name)
+	}
+	ref.Namespace = p.namespace(ref.Namespace)
+	return ref
+}
+
+func (p *Plan) namespace(ns string) string {
+	if to, ok := p.mapping[ns]; ok {
+		return to
+	}
+	return ns
 }
 
 // Unserved is a kind that the target does not have.
@@ -65,13 +174,4 @@ type Unserved struct {
 	Version       string
 	Other         string // a version of it that the target has; "" if none
 	Objects       int
-}
-
-// Steps is the number of objects that the plan makes.
-func (p *Plan) Steps() int {
-	n := 0
-	for _, s := range p.Stages {
-		n += len(s.Steps)
-	}
-	return n
 }

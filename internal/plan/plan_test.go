@@ -146,7 +146,11 @@ func build(t *testing.T, part map[string][]byte) (name, text string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := plan.Build(entries, plan.Request{Spec: spec, Filter: f}, facts)
+	packed := &plan.Entries{}
+	for _, e := range entries {
+		packed.Add(e)
+	}
+	p, err := plan.Build(packed, plan.Request{Spec: spec, Filter: f}, facts)
 	if err != nil {
 		if !fail.Is(err, fail.Invalid) {
 			t.Errorf("error %v is of kind %v", err, fail.Of(err))
@@ -154,7 +158,7 @@ func build(t *testing.T, part map[string][]byte) (name, text string) {
 		return "error.txt", err.Error() + "\n"
 	}
 	var out strings.Builder
-	if err := p.Write(&out, entries); err != nil {
+	if err := p.Write(&out); err != nil {
 		t.Fatal(err)
 	}
 	return "plan.txt", out.String()

@@ -8,24 +8,23 @@ import (
 )
 
 // choose picks one entry an object: the version that was preferred at the backup if the target has it, else any that
-// the target has, else the preferred one. byRef maps each object to its choice.
+// the target has, else the preferred one.
 func (b *builder) choose() {
-	b.byRef = make(map[object.Ref]int, len(b.entries))
-	for i := range b.entries {
-		e := &b.entries[i]
-		j, dup := b.byRef[e.Ref]
-		if !dup || b.rank(e) > b.rank(&b.entries[j]) {
-			b.byRef[e.Ref] = i
+	b.chosen = newFinder(b.Entries)
+	for i := range b.Len() {
+		slot := b.chosen.slot(i)
+		if *slot == 0 || b.rank(i) > b.rank(int(*slot-1)) {
+			*slot = uint32(i) + 1
 		}
 	}
 }
 
-func (b *builder) rank(e *Entry) int {
+func (b *builder) rank(i int) int {
 	rank := 0
-	if b.served(e) {
+	if b.served(i) {
 		rank += 2
 	}
-	if e.Preferred {
+	if b.records.at(i).flags&preferred != 0 {
 		rank++
 	}
 	return rank
@@ -33,8 +32,8 @@ func (b *builder) rank(e *Entry) int {
 
 // sel marks the entries that the spec takes, and what those need.
 func (b *builder) sel() {
-	for i := range b.entries {
-		if e := &b.entries[i]; b.byRef[e.Ref] == i && b.chosen(e) {
+	for i := range b.Len() {
+		if *b.chosen.slot(i) == uint32(i)+1 && b.wanted(i) {
 			b.take(i)
 		}
 	}
@@ -48,12 +47,13 @@ func (b *builder) inclusion(ref object.Ref) filter.Inclusion {
 	return b.req.Filter.Type(object.Type{Group: ref.Group, Resource: ref.Resource, Namespaced: ref.Namespace != ""})
 }
 
-// chosen reports whether the spec takes the object for its own sake. Of Namespaces that are those of the included names.
-func (b *builder) chosen(e *Entry) bool {
-	if e.Ref.GroupResource() == "namespaces" && !b.req.Filter.Namespace(e.Ref.Name) {
+// wanted reports whether the spec takes the object for its own sake. Of Namespaces that are those of the included names.
+func (b *builder) wanted(i int) bool {
+	ref := b.Ref(i)
+	if b.groupResource(i) == "namespaces" && !b.req.Filter.Namespace(ref.Name) {
 		return false
 	}
-	return e.Matched && b.inclusion(e.Ref) == filter.Yes
+	return b.records.at(i).flags&matched != 0 && b.inclusion(ref) == filter.Yes
 }
 
 // take selects an entry and, unless it is skipped for a reason of its own, what it needs.
@@ -62,19 +62,18 @@ func (b *builder) take(i int) {
 		return
 	}
 	b.taken[i] = true
-	e := &b.entries[i]
-	if e.Traits.Skip != "" {
+	if b.skip(i) != "" {
 		return
 	}
-	if more := e.Traits.More; more != nil {
+	if more := b.More(i); more != nil {
 		for _, ref := range more.Needs {
-			if j, ok := b.byRef[ref]; ok && b.inclusion(ref) != filter.No {
+			if j, ok := b.find(ref); ok && b.inclusion(ref) != filter.No {
 				b.take(j)
 			}
 		}
 	}
 	// A custom resource brings its definition along if the target lacks it.
-	if j, ok := b.definitions[e.Ref.GroupResource()]; ok && !b.served(e) && b.inclusion(b.entries[j].Ref) != filter.No {
+	if j, ok := b.definitions[b.groupResource(i)]; ok && !b.served(i) && b.inclusion(b.Ref(j)) != filter.No {
 		b.take(j)
 	}
 }

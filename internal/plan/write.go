@@ -9,19 +9,20 @@ import (
 )
 
 // Write prints the plan for people: each stage with its objects in the target's names, then what is left out and why.
-func (p *Plan) Write(w io.Writer, entries []Entry) error {
+func (p *Plan) Write(w io.Writer) error {
 	b := bufio.NewWriter(w)
-	for _, s := range p.Stages {
+	for i := range p.Stages {
+		s := &p.Stages[i]
 		fmt.Fprintf(b, "%s:\n", s.Title())
-		for _, step := range s.Steps {
-			fmt.Fprintf(b, "  %s%s\n", step.Target, remark(step, entries))
+		for step := range s.Steps() {
+			fmt.Fprintf(b, "  %s%s\n", step.Target, p.remark(step))
 		}
 	}
-	if len(p.Skips) > 0 {
+	if len(p.skips) > 0 {
 		fmt.Fprintln(b, "skipped:")
 	}
-	for _, step := range p.Skips {
-		fmt.Fprintf(b, "  %s: %s\n", entries[step.Item].Ref, step.Reason)
+	for step := range p.Skips() {
+		fmt.Fprintf(b, "  %s: %s\n", p.entries.Ref(step.Item), step.Reason)
 	}
 	return b.Flush()
 }
@@ -37,16 +38,17 @@ func (s *Stage) Title() string {
 	return fmt.Sprintf("%s after %d owners", s.Level, s.Depth)
 }
 
-func remark(s Step, entries []Entry) string {
-	switch {
-	case s.Item < 0:
+func (p *Plan) remark(s Step) string {
+	if s.Item < 0 {
 		return " (not in the backup: made without labels)"
+	}
+	switch e := p.entries.At(s.Item); {
 	case s.Reprovision:
 		return " (with a new volume)"
-	case !entries[s.Item].Preferred:
-		return fmt.Sprintf(" (in version %s)", entries[s.Item].Version)
-	case entries[s.Item].Ref != s.Target:
-		return fmt.Sprintf(" (from %s)", entries[s.Item].Ref.ID())
+	case !e.Preferred:
+		return fmt.Sprintf(" (in version %s)", e.Version)
+	case e.Ref != s.Target:
+		return fmt.Sprintf(" (from %s)", e.Ref.ID())
 	}
 	return ""
 }

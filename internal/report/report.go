@@ -46,7 +46,7 @@ type Note struct {
 
 // Report is the outcome of one run. The zero value is an empty report.
 type Report struct {
-	Items    []Item `json:",omitempty"`
+	Items    Items  `json:",omitzero"`
 	Warnings []Note `json:",omitempty"`
 	Errors   []Note `json:",omitempty"`
 	// Counts has every object by action, also those that are not in Items (a backup lists only what is not Saved).
@@ -70,7 +70,7 @@ type Results struct {
 func (r *Report) Add(i Item) {
 	r.Count(i.Action, 1)
 	if i.Action != Saved {
-		r.Items = append(r.Items, i)
+		r.Items.Add(i)
 	}
 }
 
@@ -98,13 +98,7 @@ func note(namespace, format string, args []any) Note {
 
 // Totals are the numbers of errors and warnings, those of single objects included.
 func (r *Report) Totals() (errors, warnings int) {
-	errors, warnings = len(r.Errors)+r.Counts[Failed], len(r.Warnings)
-	for i := range r.Items {
-		if r.Items[i].Warning != "" {
-			warnings++
-		}
-	}
-	return errors, warnings
+	return len(r.Errors) + r.Counts[Failed], len(r.Warnings) + r.Items.warned
 }
 
 // Results is the report in the form of Velero's results file, sorted, so that the same outcome gives the same bytes.
@@ -116,8 +110,7 @@ func (r *Report) Results() Results {
 	for _, n := range r.Warnings {
 		out.Warnings.add(n)
 	}
-	for i := range r.Items {
-		it := &r.Items[i]
+	for it := range r.Items.All() {
 		about := Note{Namespace: it.Ref.Namespace, Cluster: it.Ref.Namespace == ""}
 		if it.Action == Failed {
 			about.Text = fmt.Sprintf("%s: %s", it.Ref, it.Reason)

@@ -68,8 +68,6 @@ type Options struct {
 type Result struct {
 	Restore *velerov1.Restore // with its status
 	Report  *report.Report
-	Plan    *plan.Plan // nil if the run did not come that far
-	Entries []plan.Entry
 }
 
 // maxKept bounds the bytes of the bodies that are kept from the first pass on, so that no second one is needed: fewer if there is an
@@ -91,7 +89,7 @@ type run struct {
 	log     *logbook
 	filter  *filter.Filter
 	types   []object.Type // all versions that the target serves
-	entries []plan.Entry
+	entries *plan.Entries
 	plan    *plan.Plan
 	bodies  map[int][]byte // nil: not kept
 	found   findings
@@ -141,7 +139,7 @@ func (e *Engine) Run(ctx context.Context, restore *velerov1.Restore, o Options) 
 }
 
 func (r *run) result() Result {
-	return Result{Restore: r.restore, Report: &r.report, Plan: r.plan, Entries: r.entries}
+	return Result{Restore: r.restore, Report: &r.report}
 }
 
 // end sets the terminal phase of a run that did not do its work.

@@ -175,7 +175,7 @@ func TestRecords(t *testing.T) {
 	b := mem.New()
 	s := backup(t, b, "b", true, [][]byte{configMap(ns, "a", "v"), configMap(ns, "b", "v")})
 	dry, err := run(t, k, s, "r", velerov1.RestoreSpec{BackupName: "b"}, restore.Options{DryRun: true})
-	if err != nil || dry.Plan == nil || dry.Report.Counts[report.Created] != 2 {
+	if err != nil || dry.Report.Counts[report.Created] != 2 {
 		t.Fatalf("dry run: %v, %v", err, dry.Report.Counts)
 	}
 	completed(t, k, s, "r", velerov1.RestoreSpec{BackupName: "b"})
@@ -195,7 +195,7 @@ func TestRecords(t *testing.T) {
 		t.Errorf("resource list %v, want %v", list, want)
 	}
 	var full report.Report
-	if err := s.ReadJSON(t.Context(), store.Restore, "r", store.RestoreReport, &full); err != nil || len(full.Items) != 3 {
+	if err := s.ReadJSON(t.Context(), store.Restore, "r", store.RestoreReport, &full); err != nil || full.Items.Len() != 3 {
 		t.Errorf("report %+v, %v", full, err)
 	}
 	log, err := s.OpenText(t.Context(), store.Restore, "r", store.RestoreLogs)

@@ -22,17 +22,17 @@ import (
 // maxPlaces bounds the places of items in the archive that are kept at a time.
 const maxPlaces = 1 << 14
 
-// feed hands the saved objects of steps to do: from memory, by the index, or by a pass over the archive.
-func (r *run) feed(ctx context.Context, steps []plan.Step) func(do func(apply.Job) error) error {
+// feed hands the saved objects of a stage to do: from memory, by the index, or by a pass over the archive.
+func (r *run) feed(ctx context.Context, stage *plan.Stage) func(do func(apply.Job) error) error {
 	return func(do func(apply.Job) error) error {
-		f := &feeder{run: r, do: do, steps: steps}
-		for i, s := range steps {
+		f := &feeder{run: r, do: do, stage: stage}
+		for i := range stage.Len() {
 			var err error
-			switch {
-			case s.Item < 0:
-				err = do(apply.Job{Step: s})
+			switch item := stage.Item(i); {
+			case item < 0:
+				err = do(apply.Job{Step: stage.Step(i)})
 			case r.bodies != nil:
-				err = do(apply.Job{Step: s, Entry: &r.entries[s.Item], Body: r.bodies[s.Item]})
+				err = do(f.job(i, r.bodies[item]))
 			default:
 				f.wanted = append(f.wanted, int32(i))
 			}
@@ -56,25 +56,32 @@ func (r *run) feed(ctx context.Context, steps []plan.Step) func(do func(apply.Jo
 type feeder struct {
 	run    *run
 	do     func(apply.Job) error
-	steps  []plan.Step
-	wanted []int32 // places in steps of what is looked for, by the names in the backup: a map would be forty times as large
+	stage  *plan.Stage
+	wanted []int32 // steps that are looked for, by the names in the backup: a map would be forty times as large
 	given  []bool  // of each of wanted
+}
+
+func (f *feeder) job(step int, body []byte) apply.Job {
+	s := f.stage.Step(step)
+	e := f.run.entries.At(s.Item)
+	return apply.Job{Step: s, Entry: &e, Body: body}
 }
 
 // sort makes wanted ready to be searched. The steps of a stage mostly are in order.
 func (f *feeder) sort() {
-	byRef := func(a, b int32) int { return object.Compare(f.entry(a).Ref, f.entry(b).Ref) }
+	byRef := func(a, b int32) int { return object.Compare(f.ref(a), f.ref(b)) }
 	if !slices.IsSortedFunc(f.wanted, byRef) {
 		slices.SortFunc(f.wanted, byRef)
 	}
 	f.given = make([]bool, len(f.wanted))
 }
 
-func (f *feeder) entry(step int32) *plan.Entry { return &f.run.entries[f.steps[step].Item] }
+// ref is the name in the backup of what a step is about.
+func (f *feeder) ref(step int32) object.Ref { return f.run.entries.Ref(f.stage.Item(int(step))) }
 
 // find returns the place in wanted of an object that has not been given yet.
 func (f *feeder) find(ref object.Ref) (int, bool) {
-	i, ok := slices.BinarySearchFunc(f.wanted, ref, func(step int32, ref object.Ref) int { return object.Compare(f.entry(step).Ref, ref) })
+	i, ok := slices.BinarySearchFunc(f.wanted, ref, func(step int32, ref object.Ref) int { return object.Compare(f.ref(step), ref) })
 	return i, ok && !f.given[i]
 }
 
@@ -85,12 +92,12 @@ func (f *feeder) give(ref object.Ref, body []byte) error {
 		return nil
 	}
 	f.given[i] = true
-	return f.do(apply.Job{Step: f.steps[f.wanted[i]], Entry: f.entry(f.wanted[i]), Body: body})
+	return f.do(f.job(int(f.wanted[i]), body))
 }
 
 func (f *feeder) wants(ref object.Ref, version string) bool {
 	i, ok := f.find(ref)
-	return ok && f.entry(f.wanted[i]).Version == version
+	return ok && f.run.entries.Version(f.stage.Item(int(f.wanted[i]))) == version
 }
 
 func (f *feeder) read(ctx context.Context) error {
@@ -163,9 +170,10 @@ func (f *feeder) lost() {
 		if f.given[i] {
 			continue
 		}
-		e := f.entry(step)
+		j := f.job(int(step), nil)
 		f.run.item(report.Item{
-			Ref: f.steps[step].Target, Kind: e.Kind, Version: e.Version, Action: report.Failed, Reason: "it is not in the index, or went from the archive while that was read",
+			Ref: j.Step.Target, Kind: j.Entry.Kind, Version: j.Entry.Version, Action: report.Failed,
+			Reason: "it is not in the index, or went from the archive while that was read",
 		})
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"maps"
 	"slices"
 
 	"github.com/klauspost/compress/gzip"
@@ -15,14 +16,14 @@ import (
 	"hozon.dev/hozon/internal/store"
 )
 
-// record writes the files of the restore, its commit record last.
+// record writes the files of the restore, its commit record last. What speaks of every object is written piece by piece: as one text it
+// would take more memory than all that the run knows.
 func (r *run) record(ctx context.Context, draft *store.Draft) error {
 	files := []struct {
 		file  store.File
 		value any
 	}{
 		{store.RestoreResults, r.report.Results()},
-		{store.RestoreResourceList, resourceList(&r.report)},
 		{store.RestoreItemOperations, []any{}},
 		{store.RestoreVolumeInfo, []any{}},
 	}
@@ -31,7 +32,15 @@ func (r *run) record(ctx context.Context, draft *store.Draft) error {
 			return err
 		}
 	}
-	report := func(w io.Writer) error { return writeReport(w, &r.report) }
+	list := func(w io.Writer) error {
+		return compress(w, func(w io.Writer) error { return writeResourceList(w, &r.report) })
+	}
+	if _, err := draft.Put(ctx, store.RestoreResourceList, list); err != nil {
+		return err
+	}
+	report := func(w io.Writer) error {
+		return compress(w, func(w io.Writer) error { return r.report.Write(w, false) })
+	}
 	if _, err := draft.Put(ctx, store.RestoreReport, report); err != nil {
 		return err
 	}
@@ -46,44 +55,19 @@ func (r *run) record(ctx context.Context, draft *store.Draft) error {
 	return draft.CommitRestore(ctx, r.restore)
 }
 
-// writeReport writes the report as PutJSON does, item by item: the whole text of a large restore would take more memory than the report.
-func writeReport(w io.Writer, rep *report.Report) error {
+func compress(w io.Writer, write func(io.Writer) error) error {
 	gz := gzip.NewWriter(w)
-	rest := *rep
-	rest.Items = nil
-	tail, err := json.Marshal(&rest)
-	if err != nil {
-		return err
-	}
-	open := `{"Items":[`
-	for i := range rep.Items {
-		item, err := json.Marshal(&rep.Items[i])
-		if err != nil {
-			return err
-		}
-		if _, err := gz.Write(append([]byte(open), item...)); err != nil {
-			return err
-		}
-		open = ","
-	}
-	if len(rep.Items) > 0 {
-		if tail = tail[1:]; len(tail) > 1 {
-			tail = append([]byte("],"), tail...)
-		} else {
-			tail = []byte("]}")
-		}
-	}
-	if _, err := gz.Write(append(tail, '\n')); err != nil {
+	if err := write(gz); err != nil {
 		return err
 	}
 	return gz.Close()
 }
 
-// resourceList is Velero's list of what was touched: "v1/Pod" to "ns/name(created)". What was there already and equal counts as skipped.
-func resourceList(rep *report.Report) map[string][]string {
+// writeResourceList writes Velero's list of what was touched: "v1/Pod" to "ns/name(created)". What was there already and equal
+// counts as skipped.
+func writeResourceList(w io.Writer, rep *report.Report) error {
 	list := map[string][]string{}
-	for i := range rep.Items {
-		it := &rep.Items[i]
+	for it := range rep.Items.All() {
 		if it.Kind == "" {
 			continue // an item that could not be read
 		}
@@ -94,8 +78,25 @@ func resourceList(rep *report.Report) map[string][]string {
 		key := object.Type{Group: it.Ref.Group, Version: it.Version}.GroupVersion() + "/" + it.Kind
 		list[key] = append(list[key], it.Ref.ID()+"("+string(action)+")")
 	}
-	for _, names := range list {
+	open := "{"
+	for _, key := range slices.Sorted(maps.Keys(list)) {
+		names := list[key]
+		delete(list, key)
 		slices.Sort(names)
+		part, err := json.Marshal(map[string][]string{key: names})
+		if err != nil {
+			return err
+		}
+		if _, err := w.Write(append([]byte(open), part[1:len(part)-1]...)); err != nil {
+			return err
+		}
+		open = ","
 	}
-	return list
+	if open == "{" {
+		open = "{}"
+	} else {
+		open = "}"
+	}
+	_, err := io.WriteString(w, open+"\n")
+	return err
 }

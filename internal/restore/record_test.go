@@ -5,45 +5,40 @@ package restore
 import (
 	"bytes"
 	"encoding/json"
-	"io"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/klauspost/compress/gzip"
 
 	"hozon.dev/hozon/internal/object"
 	"hozon.dev/hozon/internal/report"
 )
 
-// A report that is written item by item has the same bytes as one that is written at once.
-func TestWriteReport(t *testing.T) {
-	item := report.Item{Ref: object.Ref{Resource: "pods", Namespace: "a", Name: "<b>"}, Kind: "Pod", Version: "v1", Action: report.Created}
-	failed := report.Item{Ref: object.Ref{Group: "apps", Resource: "deployments"}, Action: report.Failed, Reason: "\"no\"\n"}
-	tests := map[string]report.Report{
-		"empty":      {},
-		"items":      {Items: []report.Item{item}},
-		"no items":   {Warnings: []report.Note{{Text: "w"}}, Counts: map[report.Action]int{report.Created: 1}},
-		"everything": {Items: []report.Item{item, failed}, Errors: []report.Note{{Cluster: true, Text: "e"}}, Counts: map[report.Action]int{report.Created: 1}},
+func TestWriteResourceList(t *testing.T) {
+	pod := report.Item{Ref: object.Ref{Resource: "pods", Namespace: "a", Name: "<b>"}, Kind: "Pod", Version: "v1", Action: report.Created}
+	other := pod
+	other.Ref.Name, other.Action = "a", report.Unchanged
+	failed := report.Item{Ref: object.Ref{Group: "apps", Resource: "deployments", Namespace: "a-b", Name: "d"}, Kind: "Deployment", Version: "v1", Action: report.Failed}
+	unread := report.Item{Ref: object.Ref{Resource: "pods", Namespace: "a", Name: "x"}, Action: report.Failed}
+	tests := map[string]struct {
+		items report.Items
+		want  map[string][]string
+	}{
+		"empty": {report.Items{}, map[string][]string{}},
+		"items": {report.ItemsOf(pod, failed, unread, other), map[string][]string{
+			"v1/Pod": {"a/<b>(created)", "a/a(skipped)"}, "apps/v1/Deployment": {"a-b/d(failed)"},
+		}},
 	}
-	for name, rep := range tests {
+	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			var want, packed bytes.Buffer
-			if err := json.NewEncoder(&want).Encode(&rep); err != nil {
+			var want, got bytes.Buffer
+			if err := json.NewEncoder(&want).Encode(tt.want); err != nil {
 				t.Fatal(err)
 			}
-			if err := writeReport(&packed, &rep); err != nil {
+			if err := writeResourceList(&got, &report.Report{Items: tt.items}); err != nil {
 				t.Fatal(err)
 			}
-			gz, err := gzip.NewReader(&packed)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got, err := io.ReadAll(gz)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(want.String(), string(got)); diff != "" {
-				t.Errorf("-at once +item by item:\n%s", diff)
+			if diff := cmp.Diff(want.String(), got.String()); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
 			}
 		})
 	}

@@ -8,7 +8,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 
 	"hozon.dev/hozon/internal/archive"
@@ -69,7 +68,7 @@ func (r *run) scan(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.entries = make([]plan.Entry, 0, r.expected())
+	r.entries = &plan.Entries{}
 	r.bodies = map[int][]byte{}
 	kept, most, words := 0, maxKept, interner{}
 	if r.index != nil {
@@ -79,7 +78,7 @@ func (r *run) scan(ctx context.Context) error {
 		if e.Ref.Namespace != "" && !selector.Namespace(e.Ref.Namespace) {
 			return nil
 		}
-		entry, err := inspect(e, words, selector)
+		entry, err := inspect(e, selector)
 		if err != nil {
 			r.found = append(r.found, finding{words.ref(e.Ref), err})
 			return nil
@@ -88,9 +87,9 @@ func (r *run) scan(ctx context.Context) error {
 			r.bodies = nil
 		}
 		if r.bodies != nil {
-			r.bodies[len(r.entries)] = append([]byte(nil), e.Body...)
+			r.bodies[r.entries.Len()] = append([]byte(nil), e.Body...)
 		}
-		r.entries = append(r.entries, entry)
+		r.entries.Add(entry)
 		return nil
 	})
 	if err != nil {
@@ -111,19 +110,8 @@ func (r *run) scan(ctx context.Context) error {
 	return nil
 }
 
-// expected is how many entries there will be, so that the list is not copied while it grows; 0 if a part of the backup is asked for. The
-// manifest is no proof, which is why the number is bounded.
-func (r *run) expected() int {
-	const most = 1 << 20
-	included := r.spec().IncludedNamespaces
-	if r.index == nil || len(included) > 0 && !slices.Contains(included, "*") {
-		return 0
-	}
-	return max(0, min(r.index.Items, most))
-}
-
-// inspect turns an item into an entry. The error is what is wrong with the item.
-func inspect(e archive.Entry, words interner, selector *filter.Filter) (plan.Entry, error) {
+// inspect turns an item into an entry, which is as short-lived. The error is what is wrong with the item.
+func inspect(e archive.Entry, selector *filter.Filter) (plan.Entry, error) {
 	if e.Err != nil {
 		return plan.Entry{}, e.Err
 	}
@@ -131,15 +119,11 @@ func inspect(e archive.Entry, words interner, selector *filter.Filter) (plan.Ent
 	if err != nil {
 		return plan.Entry{}, fail.As(fail.Corrupt, err)
 	}
-	for i := range traits.Owners {
-		o := &traits.Owners[i]
-		o.Group, o.Kind = words.word(o.Group), words.word(o.Kind)
-	}
 	head := e.Head
 	head.Terminating = false // a reason to skip, not a matter of labels
 	_, reason := selector.Object(e.Ref, head)
 	return plan.Entry{
-		Ref: words.ref(e.Ref), Version: words.word(e.Version), Kind: words.word(e.Head.Kind),
+		Ref: e.Ref, Version: e.Version, Kind: e.Head.Kind,
 		Preferred: e.Preferred, Matched: reason != filter.ReasonSelector, Traits: traits,
 	}, nil
 }
@@ -151,8 +135,7 @@ func (r *run) allTypes() []object.Type {
 		have[t.GroupResource()] = true
 	}
 	types := r.types[:len(r.types):len(r.types)]
-	for i := range r.entries {
-		e := &r.entries[i]
+	for e := range r.entries.Kinds() {
 		if gr := e.Ref.GroupResource(); !have[gr] {
 			have[gr] = true
 			types = append(types, object.Type{

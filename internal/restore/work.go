@@ -5,7 +5,6 @@ package restore
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	velerov1 "hozon.dev/hozon/api/velero/v1"
 	"hozon.dev/hozon/internal/apply"
@@ -38,16 +37,16 @@ func (r *run) work(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// All of them get one; growing step by step would take three times the memory.
-	r.report.Items = slices.Grow(r.report.Items, r.plan.Steps()+len(r.plan.Skips))
 	r.skips()
-	return r.apply(ctx)
+	err = r.apply(ctx)
+	r.plan, r.entries, r.bodies = nil, nil, nil // the records need the memory
+	return err
 }
 
 // skips reports what the plan leaves out.
 func (r *run) skips() {
-	for _, s := range r.plan.Skips {
-		e := &r.entries[s.Item]
+	for s := range r.plan.Skips() {
+		e := r.entries.At(s.Item)
 		r.item(report.Item{Ref: s.Target, Kind: e.Kind, Version: e.Version, Action: report.Skipped, Reason: s.Reason})
 	}
 	for _, u := range r.plan.Unserved {
@@ -76,15 +75,15 @@ func (r *run) apply(ctx context.Context) error {
 	})
 	for i := range r.plan.Stages {
 		s := &r.plan.Stages[i]
-		r.stage(s.Title(), len(s.Steps))
-		if err := a.Stage(ctx, s.Level, r.feed(ctx, s.Steps)); err != nil {
+		r.stage(s.Title(), s.Len())
+		if err := a.Stage(ctx, s.Level, r.feed(ctx, s)); err != nil {
 			return err
 		}
 	}
 	for again := a.Deferred(); len(again) > 0; again = a.Deferred() {
-		list := r.stepsOf(again)
-		r.stage("again", len(list))
-		if err := a.Again(ctx, r.feed(ctx, list)); err != nil {
+		s := r.plan.Only(again)
+		r.stage("again", s.Len())
+		if err := a.Again(ctx, r.feed(ctx, s)); err != nil {
 			return err
 		}
 	}
@@ -92,20 +91,6 @@ func (r *run) apply(ctx context.Context) error {
 		r.report.Warn(w.Ref.Namespace, "%s", w.Text)
 	}
 	return context.Cause(ctx)
-}
-
-// stepsOf are the plan's steps for items, in the plan's order.
-func (r *run) stepsOf(items []int) []plan.Step {
-	slices.Sort(items)
-	var list []plan.Step
-	for _, stage := range r.plan.Stages {
-		for _, step := range stage.Steps {
-			if _, ok := slices.BinarySearch(items, step.Item); ok {
-				list = append(list, step)
-			}
-		}
-	}
-	return list
 }
 
 // item takes note of what came of an object.
@@ -144,12 +129,11 @@ var workloads = []object.Type{
 func (r *run) templates(ctx context.Context) (map[object.Ref]uint64, error) {
 	wanted := map[string]map[object.Ref]bool{}
 	spaces := map[string]bool{}
-	for i := range r.entries {
-		e := &r.entries[i]
-		if e.Traits.More == nil || e.Traits.More.Template == 0 {
+	for i := range r.entries.Len() {
+		if more := r.entries.More(i); more == nil || more.Template == 0 {
 			continue
 		}
-		ref := e.Ref
+		ref := r.entries.Ref(i)
 		if to, ok := r.restore.Spec.NamespaceMapping[ref.Namespace]; ok {
 			ref.Namespace = to
 		}

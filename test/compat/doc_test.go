@@ -94,7 +94,7 @@ func run(t *testing.T, k *cluster.Client, s *store.Store, name string, spec vele
 // with are the objects with an action, as "apps/v1/Deployment shop/web".
 func with(r *report.Report, action report.Action) []string {
 	var list []string
-	for _, i := range r.Items {
+	for i := range r.Items.All() {
 		if i.Action == action {
 			list = append(list, object.Type{Group: i.Ref.Group, Version: i.Version}.GroupVersion()+"/"+i.Kind+" "+i.Ref.ID())
 		}

@@ -120,7 +120,7 @@ func again(t *testing.T, c rerun, run func(string, velerov1.RestoreSpec) (restor
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, i := range second.Report.Items {
+		for i := range second.Report.Items.All() {
 			if slices.Contains(c.shared, i.Ref.Resource) {
 				continue
 			}
@@ -141,7 +141,7 @@ func again(t *testing.T, c rerun, run func(string, velerov1.RestoreSpec) (restor
 func checkFailures(t *testing.T, r restore.Result, want int) {
 	t.Helper()
 	failed := 0
-	for _, i := range r.Report.Items {
+	for i := range r.Report.Items.All() {
 		if i.Action != report.Failed {
 			continue
 		}

@@ -3,8 +3,12 @@
 package env
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
+	"iter"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/pflag"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -60,6 +64,50 @@ func (e *Env) Print(format string, v any) error {
 	}
 	_, err = fmt.Fprintln(e.Out, string(data))
 	return err
+}
+
+// PrintRows prints a table as PrintTable does, for any number of rows: they are gone through twice, and none is kept.
+func (e *Env) PrintRows(columns []string, rows iter.Seq[[]string]) error {
+	const gap, least = 3, 6
+	widths := make([]int, len(columns))
+	measure := func(row []string) {
+		for i, cell := range row {
+			widths[i] = max(widths[i], utf8.RuneCountInString(oneLine(cell))+gap, least)
+		}
+	}
+	measure(columns)
+	none := true
+	for row := range rows {
+		measure(row)
+		none = false
+	}
+	if none {
+		return nil
+	}
+	out := bufio.NewWriter(e.Out)
+	write := func(row []string) {
+		for i, cell := range row {
+			cell = oneLine(cell)
+			out.WriteString(cell)
+			if i < len(row)-1 {
+				out.WriteString(strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)))
+			}
+		}
+		out.WriteByte('\n')
+	}
+	write(columns)
+	for row := range rows {
+		write(row)
+	}
+	return out.Flush() // has the first error, if there is one
+}
+
+// oneLine cuts a cell off where its first line ends, and takes the sting out of what would command a terminal, as kubectl does.
+func oneLine(cell string) string {
+	if i := strings.IndexAny(cell, "\f\n\r"); i >= 0 {
+		cell = cell[:i] + "..."
+	}
+	return strings.ReplaceAll(cell, "\x1b", "^[")
 }
 
 // Table is a table with one header row. Cells are printed as they are.

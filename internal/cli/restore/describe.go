@@ -164,7 +164,7 @@ func (d description) objects(out *env.Describer) {
 	}
 	out.Gap()
 	out.Text(0, "Not restored, and why:")
-	for _, it := range d.Report.Items {
+	for it := range d.Report.Items.All() {
 		if it.Reason != "" {
 			out.Line(1, fmt.Sprintf("%s %s", it.Action, it.Ref), it.Reason)
 		}

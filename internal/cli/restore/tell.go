@@ -20,7 +20,7 @@ const shown = 20
 // tell prints how a run, or a dry run, went, and turns its phase into an exit code.
 func (o *createOptions) tell(e *env.Env, result restore.Result) error {
 	if o.report == "json" {
-		if err := e.Print("json", result.Report); err != nil {
+		if err := result.Report.Write(e.Out, true); err != nil {
 			return err
 		}
 	} else if o.dryRun {
@@ -55,12 +55,13 @@ var words = map[report.Action]string{
 
 // outcomes prints what would happen to each object, in the order in which it would.
 func outcomes(e *env.Env, r *report.Report) error {
-	t := env.Table{Columns: []string{"WOULD", "OBJECT", "BECAUSE"}}
-	for i := range r.Items {
-		it := &r.Items[i]
-		t.Rows = append(t.Rows, []any{words[it.Action], it.Ref.String(), cmp.Or(it.Reason, it.Warning)})
-	}
-	return e.PrintTable(t)
+	return e.PrintRows([]string{"WOULD", "OBJECT", "BECAUSE"}, func(yield func([]string) bool) {
+		for it := range r.Items.All() {
+			if !yield([]string{words[it.Action], it.Ref.String(), cmp.Or(it.Reason, it.Warning)}) {
+				return
+			}
+		}
+	})
 }
 
 // progress turns what the engine tells into a progress display.
