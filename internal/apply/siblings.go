@@ -14,10 +14,10 @@ import (
 )
 
 const (
-	manyConflicts = 16       // existing objects of a place, after which all of them are read at once
-	maxSiblings   = 16 << 20 // bytes of a list that are kept
-	maxListed     = 24 << 20 // bytes of all lists that are kept
-	maxPlaces     = 1 << 10  // places of which something is known: they come one after the other
+	manyConflicts = 16      // existing objects of a place, after which all of them are read at once
+	maxSiblings   = 4 << 20 // bytes of a list that are kept
+	maxListed     = 6 << 20 // bytes of all lists that are kept
+	maxPlaces     = 1 << 10 // places of which something is known: they come one after the other
 )
 
 var errTooMany = errors.New("too many objects to keep")

@@ -14,6 +14,7 @@ import (
 	"github.com/klauspost/compress/flate"
 
 	"hozon.dev/hozon/internal/fail"
+	"hozon.dev/hozon/internal/object"
 )
 
 // segment inflates a part of a member that begins and ends at a block border. io.EOF comes only if the part ends
@@ -88,6 +89,19 @@ func ReadItems(block io.Reader, entries []IndexEntry, fn func(e IndexEntry, body
 		}
 	}
 	return nil
+}
+
+// EntryOf is the Entry that Read makes of an item's body, but for its path and place.
+func EntryOf(i IndexEntry, body []byte) Entry {
+	e := Entry{Path: i.Ref.String(), Ref: i.Ref, Version: i.Version, Unversioned: i.Preferred, Preferred: i.Preferred, Body: body}
+	head, err := object.Scan(body)
+	if err != nil {
+		e.Err = fmt.Errorf("%q: %w", e.Path, err)
+		return e
+	}
+	e.Head = head
+	e.Err = match(head, &e)
+	return e
 }
 
 func (s *segment) item(e IndexEntry, span Span) ([]byte, error) {

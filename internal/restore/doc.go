@@ -7,8 +7,9 @@
 // how far it is.
 //
 // Invariants:
-//   - nothing is created before the whole archive was read and found sound; what is wrong with a single item is an entry of the report;
-//   - memory is bounded: what is known of the items, about 120 bytes and the name for each, and the bodies of the objects under
+//   - nothing is created before the whole archive, or of a small part of a backup all that it needs (doc/decision/0005), was read and
+//     found sound; what is wrong with a single item is an entry of the report;
+//   - memory is bounded: what is known of the items, about 100 bytes and the name for each, and the bodies of the objects under
 //     way; all bodies, if they are few;
 //   - the records of a restore (doc/format.md, section 7) are written last; a run that was cancelled leaves none.
 //

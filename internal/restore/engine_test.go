@@ -83,7 +83,12 @@ func backup(t *testing.T, b blob.Bucket, name string, index bool, objects [][]by
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := draft.Put(ctx, store.Index, func(out io.Writer) error { _, err := w.WriteIndex(out); return err }); err != nil {
+	var table archive.IndexSummary
+	_, err = draft.Put(ctx, store.Index, func(out io.Writer) (err error) {
+		table, err = w.WriteIndex(out)
+		return err
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
 	start := metav1.Now()
@@ -92,6 +97,12 @@ func backup(t *testing.T, b blob.Bucket, name string, index bool, objects [][]by
 		Status: velerov1.BackupStatus{Phase: velerov1.BackupPhaseCompleted, FormatVersion: velerov1.FormatVersion, StartTimestamp: &start},
 	}
 	m := store.Manifest{Format: store.ManifestFormat, Backup: name, Items: sum.Items}
+	for _, b := range table.Blocks {
+		m.Index = append(m.Index, store.ManifestIndexBlock{
+			Resource: b.First.GroupResource(), Namespace: b.First.Namespace, Name: b.First.Name, Version: b.Version,
+			Offset: b.Offset, Length: b.Length, Lines: b.Lines,
+		})
+	}
 	if err := draft.CommitBackup(ctx, &m, record); err != nil {
 		t.Fatal(err)
 	}

@@ -4,23 +4,16 @@ package restore
 
 import (
 	"bytes"
-	"cmp"
 	"context"
-	"errors"
-	"fmt"
-	"maps"
 	"slices"
 
 	"hozon.dev/hozon/internal/apply"
 	"hozon.dev/hozon/internal/archive"
+	"hozon.dev/hozon/internal/fail"
 	"hozon.dev/hozon/internal/object"
 	"hozon.dev/hozon/internal/plan"
 	"hozon.dev/hozon/internal/report"
-	"hozon.dev/hozon/internal/store"
 )
-
-// maxPlaces bounds the places of items in the archive that are kept at a time.
-const maxPlaces = 1 << 14
 
 // feed hands the saved objects of a stage to do: from memory, by the index, or by a pass over the archive.
 func (r *run) feed(ctx context.Context, stage *plan.Stage) func(do func(apply.Job) error) error {
@@ -102,7 +95,11 @@ func (f *feeder) wants(ref object.Ref, version string) bool {
 
 func (f *feeder) read(ctx context.Context) error {
 	if f.run.index != nil {
-		return f.byIndex(ctx)
+		wants := func(e archive.IndexEntry) bool { return f.wants(e.Ref, e.Version) }
+		err := f.run.byIndex(ctx, f.between, wants, func(e archive.IndexEntry, body []byte) error { return f.give(e.Ref, body) })
+		if !fail.Is(err, fail.NotFound) { // the index is gone, and the archive may still be there
+			return err
+		}
 	}
 	return f.run.walk(ctx, func(e archive.Entry) error {
 		if e.Err != nil || !f.wants(e.Ref, e.Version) {
@@ -112,56 +109,10 @@ func (f *feeder) read(ctx context.Context) error {
 	})
 }
 
-// byIndex reads the blocks that hold what is wanted, a bounded number of items at a time.
-func (f *feeder) byIndex(ctx context.Context) error {
-	name := f.run.backup.Name
-	file, err := f.run.Store.Open(ctx, store.Backup, name, store.Index, 0, -1)
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	places := map[archive.Span][]archive.IndexEntry{}
-	n := 0
-	err = archive.ReadIndex(file, func(e archive.IndexEntry) error {
-		if !f.wants(e.Ref, e.Version) {
-			return context.Cause(ctx)
-		}
-		places[e.Block] = append(places[e.Block], e)
-		if n++; n < maxPlaces {
-			return nil
-		}
-		defer clear(places)
-		n = 0
-		return f.blocks(ctx, places)
-	})
-	if err == nil {
-		err = f.blocks(ctx, places)
-	}
-	if err != nil {
-		return fmt.Errorf("backup %s: %w", name, err)
-	}
-	return nil
-}
-
-// blocks reads items block by block, in the order in which they lie in the archive.
-func (f *feeder) blocks(ctx context.Context, places map[archive.Span][]archive.IndexEntry) error {
-	spans := slices.SortedFunc(maps.Keys(places), func(a, b archive.Span) int { return cmp.Compare(a.Offset, b.Offset) })
-	for _, span := range spans {
-		block, err := f.run.Store.Open(ctx, store.Backup, f.run.backup.Name, store.Archive, span.Offset, span.Length)
-		if err != nil {
-			return err
-		}
-		err = archive.ReadItems(block, places[span], func(e archive.IndexEntry, body []byte) error {
-			if err := context.Cause(ctx); err != nil {
-				return err
-			}
-			return f.give(e.Ref, body)
-		})
-		if err := errors.Join(err, block.Close()); err != nil {
-			return err
-		}
-	}
-	return nil
+// between reports whether anything is wanted from the one name up to the other.
+func (f *feeder) between(from, to *object.Ref) bool {
+	i, _ := slices.BinarySearchFunc(f.wanted, *from, func(step int32, ref object.Ref) int { return object.Compare(f.ref(step), ref) })
+	return i < len(f.wanted) && (to == nil || object.Compare(f.ref(f.wanted[i]), *to) <= 0)
 }
 
 // lost reports what the first pass saw and this one did not find.

@@ -60,7 +60,20 @@ func (r *run) walk(ctx context.Context, fn func(e archive.Entry) error) error {
 	return nil
 }
 
-// scan is the first pass: it finds out what the backup holds, and that the archive is sound.
+// survey hands at least the relevant objects to fn: it reads the whole archive or, for a small part of it, by the index.
+func (r *run) survey(ctx context.Context, selector *filter.Filter, fn func(archive.Entry) error) error {
+	partial, err := r.partial(ctx, selector)
+	if err != nil {
+		return err
+	}
+	if !partial {
+		return r.walk(ctx, fn)
+	}
+	r.log.line("info", "reading a part of the archive, by the index")
+	return r.pick(ctx, func(e archive.IndexEntry) bool { return relevant(selector, e.Ref) }, fn)
+}
+
+// scan is the first pass: it finds out what the backup holds, and that what of the archive is needed is sound.
 func (r *run) scan(ctx context.Context) error {
 	r.stage("reading", 0)
 	// The types are needed for lists of resources only, which are looked at when the types of the backup are known too.
@@ -74,8 +87,8 @@ func (r *run) scan(ctx context.Context) error {
 	if r.index != nil {
 		most = maxKeptIndexed
 	}
-	err = r.walk(ctx, func(e archive.Entry) error {
-		if e.Ref.Namespace != "" && !selector.Namespace(e.Ref.Namespace) {
+	err = r.survey(ctx, selector, func(e archive.Entry) error {
+		if !relevant(selector, e.Ref) {
 			return nil
 		}
 		entry, err := inspect(e, selector)
