@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -69,6 +70,7 @@ func withCluster(e *testscript.Env) error {
 		return err
 	}
 	e.Setenv("HOME", e.WorkDir)
+	e.Setenv("FIXTURES", fixtures(t))
 	e.Setenv("KUBECONFIG", c.Kubeconfig())
 	e.Setenv("CRDS", crds)
 	e.Setenv("PATH", filepath.Dir(c.KubectlPath())+string(os.PathListSeparator)+e.Getenv("PATH"))
@@ -102,8 +104,32 @@ func TestReadme(t *testing.T) {
 	testscript.Run(t, testscript.Params{Files: []string{file}, Cmds: commands, Setup: withCluster})
 }
 
+var guideLine = regexp.MustCompile(`(?m)^hozon .*$`)
+
+// TestGuides runs the commands of a guide as they stand there, in a folder with the files that they name.
+func TestGuides(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts a control plane")
+	}
+	text, err := os.ReadFile("../../doc/guide/control-plane.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	script := "exec gunzip -c $FIXTURES/etcd/enc/snapshot.db.gz\ncp stdout snapshot.db\ncp $FIXTURES/etcd/enc/encryption.yaml encryption.yaml\nmkdir store\n"
+	lines := guideLine.FindAllString(string(text), -1)
+	if len(lines) < 6 {
+		t.Fatalf("found %d commands in the guide: has its form changed?", len(lines))
+	}
+	script += strings.Join(lines, "\n") + "\nexec kubectl get secret s0 -n alpha\n! exec kubectl get namespace beta\n"
+	file := filepath.Join(t.TempDir(), "guide.txtar")
+	if err := os.WriteFile(file, []byte(script), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{Files: []string{file}, Cmds: commands, Setup: withCluster})
+}
+
 // fixtures is the folder with data written by the real tools, beside the repository.
-func fixtures(t *testing.T) string {
+func fixtures(t testing.TB) string {
 	t.Helper()
 	dir, err := filepath.Abs("../../../shared/fixtures")
 	if err != nil {

@@ -158,6 +158,11 @@ func (r *run) write(ctx context.Context) error {
 	if err := r.collect(ctx); err != nil {
 		return err
 	}
+	return r.finish(ctx)
+}
+
+// finish writes everything that follows the objects.
+func (r *run) finish(ctx context.Context) error {
 	r.Observe.Step("Committing")
 	r.judge()
 	if err := r.sideFiles(ctx); err != nil {
@@ -211,7 +216,7 @@ func (r *run) attempt(ctx context.Context, exact bool) error {
 	var sink *sink
 	_, err := r.draft.Put(ctx, store.Archive, func(w io.Writer) error {
 		sink = newSink(w, r.backup.Status.StartTimestamp.Time, r.Observe)
-		result, err := collect.Run(ctx, r.Cluster, r.request(exact), sink)
+		result, err := r.list(ctx, exact, sink)
 		if err != nil {
 			sink.writer.Abort(err)
 			return err

@@ -34,6 +34,7 @@ type run struct {
 	version    string
 	clusterUID string
 	draft      *store.Draft
+	source     Source // nil: the cluster
 
 	// Of the attempt under way:
 	report    report.Report
