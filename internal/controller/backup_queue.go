@@ -90,7 +90,11 @@ func rank(b *velerov1.Backup) int {
 
 // overlap says whether two Backups may take in one namespace. What they exclude is not looked at.
 func overlap(a, b *velerov1.Backup) bool {
-	one, other := a.Spec.IncludedNamespaces, b.Spec.IncludedNamespaces
+	return meet(a.Spec.IncludedNamespaces, b.Spec.IncludedNamespaces)
+}
+
+// meet says whether two lists of names and patterns may have a name in common. An empty one means all.
+func meet(one, other []string) bool {
 	if len(one) == 0 || len(other) == 0 {
 		return true
 	}

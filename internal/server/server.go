@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -150,20 +151,43 @@ func add(m manager.Manager, o Options) error {
 		Now: o.Now, Log: o.Log, Namespace: o.Namespace,
 	}
 	stores := &controller.Stores{Site: site}
-	backups := controller.NewFlights()
-	if err := m.Add(backups); err != nil {
-		return err
+	backups, restores := controller.NewFlights(), controller.NewFlights()
+	for _, f := range []*controller.Flights{backups, restores} {
+		if err := m.Add(f); err != nil {
+			return err
+		}
 	}
-	for _, c := range []interface{ Add(manager.Manager) error }{
-		&controller.Locations{Site: site, Stores: stores, Period: o.ValidatePeriod},
-		&controller.Backups{
+	all := []struct {
+		name string
+		adder
+	}{
+		{"location", &controller.Locations{Site: site, Stores: stores, Period: o.ValidatePeriod}},
+		{"backup", &controller.Backups{
 			Site: site, Stores: stores, Flights: backups, Cluster: client, Tool: o.Version,
 			Concurrent: o.Concurrent, DefaultLocation: o.DefaultLocation, Defaults: o.Defaults,
-		},
-	} {
+		}},
+		{"restore", &controller.Restores{
+			Site: site, Stores: stores, Flights: restores, Cluster: client,
+			Concurrent: o.Concurrent, ItemTimeout: o.Defaults.ItemTimeout, Terminating: o.Terminating,
+		}},
+		{"sync", &controller.Syncs{Site: site, Stores: stores, Period: o.SyncPeriod}},
+		{"deletion", &controller.Deletions{Site: site, Stores: stores}},
+		{"download", &controller.Downloads{Site: site, Stores: stores}},
+		{"expiry", &controller.Expiries{Site: site, Period: o.ExpirePeriod}},
+		{"schedule", &controller.Schedules{Site: site, SkipImmediately: o.SkipSchedules}},
+		{"status", &controller.Statuses{Site: site, Version: o.Version}},
+	}
+	for _, c := range all {
+		if slices.Contains(o.Disabled, c.name) {
+			o.Log.Info("controller is disabled", "name", c.name)
+			continue
+		}
 		if err := c.Add(m); err != nil {
 			return err
 		}
 	}
 	return nil
 }
+
+// adder is a controller.
+type adder interface{ Add(m manager.Manager) error }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -67,12 +68,8 @@ func installCRDs(t *testing.T, c *clustertest.Cluster) {
 
 func inCluster(t *testing.T, c *clustertest.Cluster, s3 *s3server.Server) *world {
 	t.Helper()
-	port, err := daemon.ReservePort()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = port.Close() })
-	w := &world{t: t, cluster: c, client: newClient(t, c), s3: s3, ns: c.Namespace(t), app: c.Namespace(t), port: port, dir: t.TempDir()}
+	w := &world{t: t, cluster: c, client: newClient(t, c), s3: s3, ns: c.Namespace(t), app: c.Namespace(t), dir: t.TempDir()}
+	w.port = w.newPort()
 	if err := s3.CreateBucket(w.ns); err != nil && !strings.Contains(err.Error(), "exists") {
 		t.Fatal(err)
 	}
@@ -80,6 +77,16 @@ func inCluster(t *testing.T, c *clustertest.Cluster, s3 *s3server.Server) *world
 	w.create(w.location("default", w.ns, true))
 	w.create(&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: w.app, Name: "settings"}, Data: map[string]string{"a": "b"}})
 	return w
+}
+
+func (w *world) newPort() *daemon.Port {
+	w.t.Helper()
+	port, err := daemon.ReservePort()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { _ = port.Close() })
+	return port
 }
 
 func newClient(t *testing.T, c *clustertest.Cluster) client.WithWatch {
@@ -177,7 +184,16 @@ func awaitFor[T client.Object](w *world, limit time.Duration, o T, list client.O
 	defer cancel()
 	last := o
 	for ctx.Err() == nil {
-		events, err := w.client.Watch(ctx, list, client.InNamespace(w.ns), client.MatchingFieldsSelector{Selector: fields.OneTermEqualSelector("metadata.name", o.GetName())})
+		absent := last.DeepCopyObject().(T)
+		if err := w.client.Get(ctx, client.ObjectKeyFromObject(o), absent); apierrors.IsNotFound(err) {
+			absent.SetResourceVersion("")
+			if wanted(absent) {
+				return absent
+			}
+		}
+		look, end := context.WithTimeout(ctx, 2*time.Second) // what is deleted before the watch begins has no event
+		defer end()
+		events, err := w.client.Watch(look, list, client.InNamespace(w.ns), client.MatchingFieldsSelector{Selector: fields.OneTermEqualSelector("metadata.name", o.GetName())})
 		if err != nil { // the API server is down
 			time.Sleep(50 * time.Millisecond)
 			continue

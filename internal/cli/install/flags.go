@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package install
+
+import (
+	"github.com/spf13/pflag"
+
+	"hozon.dev/hozon/internal/cli/env"
+)
+
+// passOn registers the flags that become the server's, under the same names, when they are given.
+func passOn(f *pflag.FlagSet) {
+	f.Duration("garbage-collection-frequency", 0, "How often the deletion of an expired backup that could not be deleted is tried again.")
+	f.Int("concurrent-backups", 0, "How many backups run at the same time.")
+	f.Bool("schedule-skip-immediately", false, "Schedules that do not say it do not make up for a time that they have missed.")
+	f.Bool("default-volumes-to-fs-backup", false, "Back up the files of all pod volumes.")
+	f.Bool("default-snapshot-move-data", false, "Move the data of snapshots to the bucket.")
+}
+
+var passedOn = []string{
+	"garbage-collection-frequency", "concurrent-backups", "schedule-skip-immediately", "default-volumes-to-fs-backup", "default-snapshot-move-data",
+}
+
+func addPlain(f *pflag.FlagSet, name, value, usage string) {
+	f.String(name, value, usage)
+	if value == "false" || value == "true" {
+		f.Lookup(name).NoOptDefVal = "true"
+	}
+}
+
+// passed are the server's flags.
+func passed(f *pflag.FlagSet) []string {
+	var args []string
+	for _, name := range passedOn {
+		if f.Changed(name) {
+			args = append(args, "--"+name+"="+f.Lookup(name).Value.String())
+		}
+	}
+	return args
+}
+
+const noAgent = "volume data is not saved yet, and no node agent is installed"
+
+// ignored are Velero's flags that mean nothing here, and why.
+var ignored = []struct{ name, value, why string }{
+	{"use-node-agent", "false", noAgent},
+	{"use-restic", "false", noAgent},
+	{"use-node-agent-windows", "false", noAgent},
+	{"privileged-node-agent", "false", noAgent},
+	{"node-agent-disable-host-path", "false", noAgent},
+	{"node-agent-pod-cpu-request", "0", noAgent},
+	{"node-agent-pod-mem-request", "0", noAgent},
+	{"node-agent-pod-cpu-limit", "0", noAgent},
+	{"node-agent-pod-mem-limit", "0", noAgent},
+	{"node-agent-configmap", "", noAgent},
+	{"node-agent-priority-class-name", "", noAgent},
+	{"kubelet-root-dir", "/var/lib/kubelet", noAgent},
+	{"pod-volume-operation-timeout", "0s", noAgent},
+	{"uploader-type", "kopia", noAgent},
+	{"csi-snapshot-early-frequent-polling", "false", "nothing polls"},
+	{"default-repo-maintain-frequency", "0s", "there are no repositories yet"},
+	{"keep-latest-maintenance-jobs", "0", "there are no repositories yet"},
+	{"maintenance-job-cpu-request", "", "there are no repositories yet"},
+	{"maintenance-job-mem-request", "", "there are no repositories yet"},
+	{"maintenance-job-cpu-limit", "", "there are no repositories yet"},
+	{"maintenance-job-mem-limit", "", "there are no repositories yet"},
+	{"backup-repository-configmap", "", "there are no repositories yet"},
+	{"repo-maintenance-job-configmap", "", "there are no repositories yet"},
+	{"disable-informer-cache", "false", "restores ask the API server"},
+	{"item-block-worker-count", "0", "objects are saved from one listing"},
+	{"apply", "true", "the installation is always applied"},
+}
+
+func ignore(f *pflag.FlagSet) {
+	for _, i := range ignored {
+		addPlain(f, i.name, i.value, "Accepted for Velero's sake: "+i.why+".")
+	}
+}
+
+func noteIgnored(e *env.Env, f *pflag.FlagSet) {
+	for _, i := range ignored {
+		if f.Changed(i.name) {
+			e.Say("Note: --%s is left out: %s.", i.name, i.why)
+		}
+	}
+}

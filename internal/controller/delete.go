@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	velerov1 "hozon.dev/hozon/api/velero/v1"
+	"hozon.dev/hozon/internal/fail"
+	"hozon.dev/hozon/internal/store"
+)
+
+// requestLife is how long a request to delete a backup is kept after it was processed.
+const requestLife = 24 * time.Hour
+
+// Deletions carries out DeleteBackupRequests: files first, then the objects in the cluster.
+type Deletions struct {
+	*Site
+	Stores *Stores
+}
+
+// Add hands the controller to a manager.
+func (r *Deletions) Add(m manager.Manager) error {
+	return build(m, "deletion").For(&velerov1.DeleteBackupRequest{}).Complete(r)
+}
+
+// Reconcile carries out a request, or removes one that is old.
+func (r *Deletions) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
+	var d velerov1.DeleteBackupRequest
+	if err := r.Client.Get(ctx, req.NamespacedName, &d); err != nil {
+		return reconcile.Result{}, client.IgnoreNotFound(err)
+	}
+	if d.DeletionTimestamp != nil {
+		return reconcile.Result{}, nil
+	}
+	if d.Status.Phase == velerov1.DeleteBackupRequestPhaseProcessed {
+		if wait := d.CreationTimestamp.Add(requestLife).Sub(r.Now()); wait > 0 {
+			return after(wait), nil
+		}
+		return stale(r.Client.Delete(ctx, &d))
+	}
+	b, problem, err := r.check(ctx, &d)
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	if problem == "" {
+		problem, err = r.carryOut(ctx, &d, b)
+	}
+	if err != nil {
+		return stale(err)
+	}
+	if problem == "" {
+		return stale(r.clean(ctx, b))
+	}
+	return stale(r.processed(ctx, &d, problem))
+}
+
+// check finds the Backup, or the reason, in Velero's words, why it cannot be deleted.
+func (r *Deletions) check(ctx context.Context, d *velerov1.DeleteBackupRequest) (*velerov1.Backup, string, error) {
+	if d.Spec.BackupName == "" {
+		return nil, "spec.backupName is required", nil
+	}
+	var b velerov1.Backup
+	if err := r.Live.Get(ctx, r.key(d.Spec.BackupName), &b); apierrors.IsNotFound(err) {
+		return nil, "backup not found", nil
+	} else if err != nil {
+		return nil, "", err
+	}
+	if !done(b.Status.Phase) {
+		return nil, "backup is still in progress", nil
+	}
+	var l velerov1.BackupStorageLocation
+	if err := r.Client.Get(ctx, r.key(b.Spec.StorageLocation), &l); apierrors.IsNotFound(err) {
+		return nil, fmt.Sprintf("backup storage location %s not found", b.Spec.StorageLocation), nil
+	} else if err != nil {
+		return nil, "", err
+	}
+	switch {
+	case l.Spec.AccessMode == velerov1.BackupStorageLocationAccessModeReadOnly:
+		return nil, fmt.Sprintf("cannot delete backup because backup storage location %s is currently in read-only mode", l.Name), nil
+	case l.Status.Phase == velerov1.BackupStorageLocationPhaseUnavailable:
+		return nil, fmt.Sprintf("cannot delete backup because backup storage location %s is currently in Unavailable status", l.Name), nil
+	}
+	return &b, "", nil
+}
+
+// carryOut removes the files and the objects. What it returns as a text ends up in the request.
+func (r *Deletions) carryOut(ctx context.Context, d *velerov1.DeleteBackupRequest, b *velerov1.Backup) (string, error) {
+	before := d.DeepCopy()
+	d.Status.Phase = velerov1.DeleteBackupRequestPhaseInProgress
+	label(d, velerov1.LabelBackupName, velerov1.LabelValue(b.Name))
+	label(d, velerov1.LabelBackupUID, string(b.UID))
+	if err := r.Client.Patch(ctx, d, client.MergeFrom(before)); err != nil {
+		return "", err
+	}
+	if b.Status.Phase != velerov1.BackupPhaseDeleting {
+		b.Status.Phase = velerov1.BackupPhaseDeleting
+		if err := r.Client.Update(ctx, b); err != nil {
+			return "", err
+		}
+	}
+	_, st, err := r.Stores.at(ctx, b.Spec.StorageLocation)
+	if err != nil {
+		return err.Error(), nil
+	}
+	if text, err := r.volumes(ctx, st, b); text != "" || err != nil {
+		return text, err
+	}
+	if err := st.Delete(ctx, store.Backup, b.Name); err != nil && !fail.Is(err, fail.NotFound) {
+		return err.Error(), nil
+	}
+	return r.restores(ctx, b)
+}
+
+// volumes refuses to delete a backup whose volume data would stay for ever, with nothing that knows of it.
+func (r *Deletions) volumes(ctx context.Context, st *store.Store, b *velerov1.Backup) (string, error) {
+	var saved velerov1.PodVolumeBackupList
+	if err := r.Live.List(ctx, &saved, client.InNamespace(r.Namespace), client.MatchingLabels{velerov1.LabelBackupName: velerov1.LabelValue(b.Name)}); err != nil {
+		return "", err
+	}
+	n := 0
+	for _, p := range saved.Items {
+		if p.Status.SnapshotID != "" {
+			n++
+		}
+	}
+	for _, f := range []store.File{store.VolumeSnapshots, store.PodVolumeBackups} {
+		var list []struct {
+			Status struct {
+				ProviderSnapshotID string `json:"providerSnapshotID"`
+				SnapshotID         string `json:"snapshotID"`
+			} `json:"status"`
+		}
+		err := st.ReadJSON(ctx, store.Backup, b.Name, f, &list)
+		if err != nil && !fail.Is(err, fail.NotFound) && !fail.Is(err, fail.Corrupt) {
+			return err.Error(), nil
+		}
+		for _, s := range list {
+			if s.Status.ProviderSnapshotID != "" || s.Status.SnapshotID != "" {
+				n++
+			}
+		}
+	}
+	if n > 0 {
+		return "the backup has volume data (snapshots or file backups), which this version cannot delete and which would be left behind: delete it with the program that made it", nil
+	}
+	return "", nil
+}
+
+// restores removes the Restores of a Backup. Their finalizer would look for the Backup, so their files are removed here.
+func (r *Deletions) restores(ctx context.Context, b *velerov1.Backup) (string, error) {
+	var all velerov1.RestoreList
+	if err := r.Client.List(ctx, &all, client.InNamespace(r.Namespace)); err != nil {
+		return "", err
+	}
+	_, st, err := r.Stores.at(ctx, b.Spec.StorageLocation)
+	if err != nil {
+		return err.Error(), nil
+	}
+	for i := range all.Items {
+		o := &all.Items[i]
+		if o.Spec.BackupName != b.Name {
+			continue
+		}
+		if o.Status.Phase == velerov1.RestorePhaseInProgress {
+			return fmt.Sprintf("restore %s of the backup is in progress", o.Name), nil
+		}
+		if err := st.Delete(ctx, store.Restore, o.Name); err != nil && !fail.Is(err, fail.NotFound) {
+			return err.Error(), nil
+		}
+		if err := r.Client.Delete(ctx, o); client.IgnoreNotFound(err) != nil {
+			return "", err
+		}
+	}
+	return "", nil
+}
+
+// clean removes the Backup, and all requests to delete it, this one included.
+func (r *Deletions) clean(ctx context.Context, b *velerov1.Backup) error {
+	if err := r.Client.Delete(ctx, b); client.IgnoreNotFound(err) != nil {
+		return err
+	}
+	r.Log.Info("backup was deleted", "backup", b.Name)
+	r.normal(b, "Deleted", "Delete", "the backup and its files were deleted")
+	var all velerov1.DeleteBackupRequestList
+	if err := r.Live.List(ctx, &all, client.InNamespace(r.Namespace)); err != nil {
+		return err
+	}
+	for i := range all.Items {
+		d := &all.Items[i]
+		if d.Spec.BackupName != b.Name {
+			continue
+		}
+		if err := r.Client.Delete(ctx, d); client.IgnoreNotFound(err) != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *Deletions) processed(ctx context.Context, d *velerov1.DeleteBackupRequest, problem string) error {
+	before := d.DeepCopy()
+	d.Status.Phase, d.Status.Errors = velerov1.DeleteBackupRequestPhaseProcessed, []string{problem}
+	if err := r.Client.Patch(ctx, d, client.MergeFrom(before)); err != nil {
+		return err
+	}
+	r.Log.Warn("backup was not deleted", "backup", d.Spec.BackupName, "error", problem)
+	r.warning(d, "NotDeleted", "Delete", "backup deletion failed: "+problem)
+	return nil
+}
