@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strconv"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -26,6 +27,9 @@ func (r *Backups) carryOut(ctx context.Context, b *velerov1.Backup) {
 		result, err := r.once(ctx, b)
 		switch {
 		case err == nil:
+			if archive, ok := result.Manifest.File(store.Archive.Of(b.Name)); ok {
+				annotate(result.Backup, AnnotationArchiveBytes, strconv.FormatInt(archive.Size, 10))
+			}
 			r.conclude(ctx, b, result.Backup)
 			return
 		case errors.Is(err, errNotOurs), errors.Is(context.Cause(ctx), errDeleted):

@@ -23,7 +23,8 @@ const requestLife = 24 * time.Hour
 // Deletions carries out DeleteBackupRequests: files first, then the objects in the cluster.
 type Deletions struct {
 	*Site
-	Stores *Stores
+	Stores  *Stores
+	Tallies *Tallies
 }
 
 // Add hands the controller to a manager.
@@ -52,6 +53,9 @@ func (r *Deletions) Reconcile(ctx context.Context, req reconcile.Request) (recon
 	}
 	if problem == "" {
 		problem, err = r.carryOut(ctx, &d, b)
+		if problem != "" {
+			r.Tallies.add(ctx, "backup_deletion_failure_total", b.Labels[velerov1.LabelScheduleName])
+		}
 	}
 	if err != nil {
 		return stale(err)
@@ -93,6 +97,10 @@ func (r *Deletions) check(ctx context.Context, d *velerov1.DeleteBackupRequest) 
 
 // carryOut removes the files and the objects. What it returns as a text ends up in the request.
 func (r *Deletions) carryOut(ctx context.Context, d *velerov1.DeleteBackupRequest, b *velerov1.Backup) (string, error) {
+	schedule := b.Labels[velerov1.LabelScheduleName]
+	if d.Status.Phase != velerov1.DeleteBackupRequestPhaseInProgress { // else a process that is gone has counted it
+		r.Tallies.add(ctx, "backup_deletion_attempt_total", schedule)
+	}
 	before := d.DeepCopy()
 	d.Status.Phase = velerov1.DeleteBackupRequestPhaseInProgress
 	label(d, velerov1.LabelBackupName, velerov1.LabelValue(b.Name))
@@ -187,6 +195,7 @@ func (r *Deletions) clean(ctx context.Context, b *velerov1.Backup) error {
 	if err := r.Client.Delete(ctx, b); client.IgnoreNotFound(err) != nil {
 		return err
 	}
+	r.Tallies.add(ctx, "backup_deletion_success_total", b.Labels[velerov1.LabelScheduleName])
 	r.Log.Info("backup was deleted", "backup", b.Name)
 	r.normal(b, "Deleted", "Delete", "the backup and its files were deleted")
 	var all velerov1.DeleteBackupRequestList

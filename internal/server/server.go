@@ -26,6 +26,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/config"
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
+	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	velerov1 "hozon.dev/hozon/api/velero/v1"
@@ -151,6 +152,10 @@ func add(m manager.Manager, o Options) error {
 		Now: o.Now, Log: o.Log, Namespace: o.Namespace,
 	}
 	stores := &controller.Stores{Site: site}
+	tallies := &controller.Tallies{Site: site}
+	if err := ctrlmetrics.Registry.Register(&controller.Metrics{Tallies: tallies}); err != nil {
+		return err
+	}
 	backups, restores := controller.NewFlights(), controller.NewFlights()
 	for _, f := range []*controller.Flights{backups, restores} {
 		if err := m.Add(f); err != nil {
@@ -171,10 +176,11 @@ func add(m manager.Manager, o Options) error {
 			Concurrent: o.Concurrent, ItemTimeout: o.Defaults.ItemTimeout, Terminating: o.Terminating,
 		}},
 		{"sync", &controller.Syncs{Site: site, Stores: stores, Period: o.SyncPeriod}},
-		{"deletion", &controller.Deletions{Site: site, Stores: stores}},
+		{"deletion", &controller.Deletions{Site: site, Stores: stores, Tallies: tallies}},
 		{"download", &controller.Downloads{Site: site, Stores: stores}},
 		{"expiry", &controller.Expiries{Site: site, Period: o.ExpirePeriod}},
 		{"schedule", &controller.Schedules{Site: site, SkipImmediately: o.SkipSchedules}},
+		{"tally", tallies},
 		{"status", &controller.Statuses{Site: site, Version: o.Version}},
 	}
 	for _, c := range all {

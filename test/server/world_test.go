@@ -44,6 +44,7 @@ type world struct {
 	app     string // holds the objects
 	port    *daemon.Port
 	dir     string
+	env     []string // of the server, beside the test's own
 }
 
 // newWorld makes a world in the shared cluster, with a location "default" in a bucket of its own. No server runs yet.
@@ -249,10 +250,7 @@ func (w *world) serve(flags ...string) *daemon.Process {
 
 func (w *world) startServer(name string, port *daemon.Port, flags ...string) *daemon.Process {
 	w.t.Helper()
-	p, err := daemon.Start(daemon.Command{
-		Name: name, Path: self(w.t), Dir: w.dir, Env: []string{programEnv + "=1"},
-		Args: append([]string{"server", "--namespace", w.ns, "--kubeconfig", w.cluster.Kubeconfig(), "--metrics-address", port.Addr()}, flags...),
-	})
+	p, err := daemon.Start(w.command(name, port, flags...))
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -263,6 +261,13 @@ func (w *world) startServer(name string, port *daemon.Port, flags ...string) *da
 		}
 	})
 	return p
+}
+
+func (w *world) command(name string, port *daemon.Port, flags ...string) daemon.Command {
+	return daemon.Command{
+		Name: name, Path: self(w.t), Dir: w.dir, Env: append([]string{programEnv + "=1"}, w.env...),
+		Args: append([]string{"server", "--namespace", w.ns, "--kubeconfig", w.cluster.Kubeconfig(), "--metrics-address", port.Addr()}, flags...),
+	}
 }
 
 func (w *world) awaitReady(p *daemon.Process, port *daemon.Port) {
