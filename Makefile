@@ -37,6 +37,7 @@ test: peers check ## Everything: real API servers, a real S3 server, the command
 .PHONY: crash
 crash: peers ## Break everything: each store operation, 50 kills each, outages, storms (minutes)
 	HOZON_CRASH_RUNS=50 $(GO) test -count=1 -timeout 60m ./test/crash
+	HOZON_CRASH_RUNS=50 $(GO) test -count=1 -timeout 60m -run 'Kill|Gone|Leader|Cancel|Left' ./test/server
 	HOZON_FRIENDLY=1 $(GO) test -count=1 -timeout 10m ./test/friendly
 
 .PHONY: scale

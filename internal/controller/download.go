@@ -21,10 +21,11 @@ import (
 // downloadLife is how long a signed URL is good, and its request is kept.
 const downloadLife = 10 * time.Minute
 
-// Downloads answers DownloadRequests with signed URLs.
+// Downloads answers DownloadRequests with signed URLs: the store's, or else ours.
 type Downloads struct {
 	*Site
-	Stores *Stores
+	Stores  *Stores
+	Streams *Streams // for stores that give no URLs
 }
 
 // Add hands the controller to a manager.
@@ -111,11 +112,15 @@ func (r *Downloads) sign(ctx context.Context, t velerov1.DownloadTarget) (string
 	if err := r.Client.Get(ctx, r.key(backup), &b); err != nil {
 		return "", read("backup", backup, err)
 	}
-	_, st, err := r.Stores.at(ctx, b.Spec.StorageLocation)
+	l, st, err := r.Stores.at(ctx, b.Spec.StorageLocation)
 	if err != nil {
 		return "", err
 	}
-	return st.Sign(ctx, what.sort, t.Name, what.file, downloadLife)
+	url, err := st.Sign(ctx, what.sort, t.Name, what.file, downloadLife)
+	if fail.Is(err, fail.Unsupported) {
+		return r.Streams.url(wanted{l.Name, what.sort, t.Name, what.file}), nil
+	}
+	return url, err
 }
 
 // read gives the failure to read an object its kind.

@@ -54,6 +54,7 @@ type Options struct {
 	Identity  string // of this process, unique; one that comes back after a crash gets the lead at once
 
 	MetricsAddress string // "0": none
+	PublicURL      string // where clients reach what is at MetricsAddress
 	LeaderElection bool
 	Disabled       []string // controllers that are not started
 
@@ -152,6 +153,10 @@ func add(m manager.Manager, o Options) error {
 		Now: o.Now, Log: o.Log, Namespace: o.Namespace,
 	}
 	stores := &controller.Stores{Site: site}
+	streams := controller.NewStreams(stores, o.PublicURL)
+	if err := m.AddMetricsServerExtraHandler(controller.StreamPath, streams); err != nil {
+		return err
+	}
 	tallies := &controller.Tallies{Site: site}
 	if err := ctrlmetrics.Registry.Register(&controller.Metrics{Tallies: tallies}); err != nil {
 		return err
@@ -177,7 +182,7 @@ func add(m manager.Manager, o Options) error {
 		}},
 		{"sync", &controller.Syncs{Site: site, Stores: stores, Period: o.SyncPeriod}},
 		{"deletion", &controller.Deletions{Site: site, Stores: stores, Tallies: tallies}},
-		{"download", &controller.Downloads{Site: site, Stores: stores}},
+		{"download", &controller.Downloads{Site: site, Stores: stores, Streams: streams}},
 		{"expiry", &controller.Expiries{Site: site, Period: o.ExpirePeriod}},
 		{"schedule", &controller.Schedules{Site: site, SkipImmediately: o.SkipSchedules}},
 		{"tally", tallies},

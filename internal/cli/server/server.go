@@ -4,8 +4,10 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
+	"net"
 	"os"
 	"slices"
 	"strings"
@@ -58,6 +60,7 @@ func (o *options) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.logLevel, "log-level", "info", "Least level that is logged: debug, info, warning, error.")
 	f.StringVar(&o.logFormat, "log-format", "text", "Form of the log: text or json.")
 	f.StringVar(&o.MetricsAddress, "metrics-address", ":8085", "Address of /metrics, /healthz and /readyz; 0: none.")
+	f.StringVar(&o.PublicURL, "public-url", "", "URL by which clients reach --metrics-address, for downloads from stores that give no URLs of their own, such as folders (default: this machine's or pod's address).")
 	f.DurationVar(&o.SyncPeriod, "backup-sync-period", time.Minute, "How often backups are copied from the buckets into the cluster; 0: never.")
 	f.DurationVar(&o.ValidatePeriod, "store-validation-frequency", time.Minute, "How often locations are looked at; 0: once.")
 	f.DurationVar(&o.ExpirePeriod, "garbage-collection-frequency", time.Hour, "How often the deletion of an expired backup that could not be deleted is tried again.")
@@ -132,6 +135,9 @@ func (o *options) run(ctx context.Context, e *env.Env, flags *pflag.FlagSet) err
 	}
 	o.Config, o.Namespace, o.Version, o.Now = cfg, e.Namespace, "hozon "+e.Version, e.Now
 	o.Identity = identity(e)
+	if o.PublicURL == "" {
+		o.PublicURL = publicURL(e, o.MetricsAddress)
+	}
 	return server.Run(ctx, o.Options)
 }
 
@@ -189,6 +195,28 @@ func identity(e *env.Env) string {
 		return host
 	}
 	return host + "_" + uuid.NewString()
+}
+
+// publicURL is the URL of an address to listen at. Where that names no host it is the pod's IP, or else the first one of this machine.
+func publicURL(e *env.Env, listen string) string {
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		return "" // there is no endpoint
+	}
+	if host == "" {
+		host = cmp.Or(e.Getenv("POD_IP"), firstAddress())
+	}
+	return "http://" + net.JoinHostPort(host, port)
+}
+
+func firstAddress() string {
+	all, _ := net.InterfaceAddrs() // none is as good as an error
+	for _, a := range all {
+		if ip, ok := a.(*net.IPNet); ok && ip.IP.IsGlobalUnicast() {
+			return ip.IP.String()
+		}
+	}
+	return "127.0.0.1"
 }
 
 func sorted(m map[string]string) []string {
