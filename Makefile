@@ -40,6 +40,10 @@ crash: peers ## Break everything: each store operation, 50 kills each, outages, 
 	HOZON_CRASH_RUNS=50 $(GO) test -count=1 -timeout 60m -run 'Kill|Gone|Leader|Cancel|Left' ./test/server
 	HOZON_FRIENDLY=1 $(GO) test -count=1 -timeout 10m ./test/friendly
 
+.PHONY: peer
+peer: peers ## Let the real velero program drive our server (builds it once, minutes)
+	HOZON_PEER=1 $(GO) test -count=1 -timeout 30m -v -run '^TestPeer' ./test/server
+
 .PHONY: scale
 scale: peers ## Fill a cluster with 300,000 objects and watch time and memory (20 minutes)
 	HOZON_SCALE=$${HOZON_SCALE:-300000} $(GO) test -count=1 -timeout 60m -v -run '^TestScale$$' ./test/scale

@@ -76,6 +76,9 @@ func (r *Backups) attend(ctx context.Context, b *velerov1.Backup) error {
 		return nil
 	case waits(b) && cancelled(b):
 		return r.refuse(ctx, b, velerov1.BackupPhaseFailed, errCancelled.Error())
+	case foreign(b.Status.Phase):
+		r.Flights.launch(ctx, b, func(ctx context.Context) { r.adopt(ctx, b.Name) })
+		return nil
 	case b.Status.Phase != velerov1.BackupPhaseInProgress:
 		return nil
 	case r.Flights.has(b):

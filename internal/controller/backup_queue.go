@@ -29,10 +29,10 @@ func (r *Backups) dispatch(ctx context.Context) error {
 	for i := range all.Items {
 		b := &all.Items[i]
 		switch {
-		case done(b.Status.Phase), b.DeletionTimestamp != nil:
-		case !waits(b), r.Flights.has(b):
+		case foreign(b.Status.Phase), b.DeletionTimestamp != nil:
+		case b.Status.Phase == velerov1.BackupPhaseInProgress, r.Flights.has(b) && waits(b):
 			busy = append(busy, b)
-		default:
+		case waits(b):
 			waiting = append(waiting, b)
 		}
 	}

@@ -20,6 +20,9 @@ import (
 // requestLife is how long a request to delete a backup is kept after it was processed.
 const requestLife = 24 * time.Hour
 
+// deletionTimeout is how long a deletion is tried that meets passing faults, such as the claim of a server that was killed.
+const deletionTimeout = 10 * time.Minute
+
 // Deletions carries out DeleteBackupRequests: files first, then the objects in the cluster.
 type Deletions struct {
 	*Site
@@ -116,15 +119,23 @@ func (r *Deletions) carryOut(ctx context.Context, d *velerov1.DeleteBackupReques
 	}
 	_, st, err := r.Stores.at(ctx, b.Spec.StorageLocation)
 	if err != nil {
-		return err.Error(), nil
+		return r.later(d, err)
 	}
 	if text, err := r.volumes(ctx, st, b); text != "" || err != nil {
 		return text, err
 	}
 	if err := st.Delete(ctx, store.Backup, b.Name); err != nil && !fail.Is(err, fail.NotFound) {
-		return err.Error(), nil
+		return r.later(d, err)
 	}
 	return r.restores(ctx, b)
+}
+
+// later makes an error that passes one after which the request is tried again, for a while.
+func (r *Deletions) later(d *velerov1.DeleteBackupRequest, err error) (string, error) {
+	if again(err) && r.Now().Sub(d.CreationTimestamp.Time) < deletionTimeout {
+		return "", err
+	}
+	return err.Error(), nil
 }
 
 // volumes refuses to delete a backup whose volume data would stay for ever, with nothing that knows of it.

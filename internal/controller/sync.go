@@ -87,6 +87,15 @@ func (r *Syncs) sync(ctx context.Context, l *velerov1.BackupStorageLocation) err
 	if err != nil {
 		return err
 	}
+	if l.Spec.AccessMode != velerov1.BackupStorageLocationAccessModeReadOnly {
+		swept, err := st.Sweep(ctx)
+		for _, what := range swept {
+			r.Log.Info("removed what an unfinished run left", "location", l.Name, "object", what)
+		}
+		if err != nil {
+			r.Log.Warn("what unfinished runs left was not removed", "location", l.Name, "error", err)
+		}
+	}
 	names, err := st.Folders(ctx)
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -70,7 +71,7 @@ type Options struct {
 
 // Run works until ctx ends, or the lead is lost, which is an error.
 func Run(ctx context.Context, o Options) error {
-	logger := logr.FromSlogHandler(o.Log.Handler())
+	logger := logr.FromSlogHandler(quiet{o.Log.Handler()})
 	ctrllog.SetLogger(logger)
 	klog.SetLogger(logger)
 	if err := ready(ctx, o); err != nil {
@@ -128,7 +129,11 @@ func newManager(o Options) (manager.Manager, error) {
 	if err != nil {
 		return nil, err
 	}
-	return m, m.Add(&started{cache: m.GetCache(), health: h})
+	leads := manager.RunnableFunc(func(context.Context) error { // runs once this process leads
+		o.Log.Info("this server leads", "identity", o.Identity)
+		return nil
+	})
+	return m, errors.Join(m.Add(&started{cache: m.GetCache(), health: h}), m.Add(leads))
 }
 
 // lock is the lease. Its calls are bounded by half of the deadline, so that one that hangs does not cost the lead.
@@ -202,3 +207,14 @@ func add(m manager.Manager, o Options) error {
 
 // adder is a controller.
 type adder interface{ Add(m manager.Manager) error }
+
+// quiet leaves out what libraries say of themselves in the normal course of things, unless everything is wanted.
+type quiet struct{ slog.Handler }
+
+func (q quiet) Enabled(ctx context.Context, level slog.Level) bool {
+	return q.Handler.Enabled(ctx, level) && (level >= slog.LevelWarn || q.Handler.Enabled(ctx, slog.LevelDebug))
+}
+
+func (q quiet) WithAttrs(attrs []slog.Attr) slog.Handler { return quiet{q.Handler.WithAttrs(attrs)} }
+
+func (q quiet) WithGroup(name string) slog.Handler { return quiet{q.Handler.WithGroup(name)} }

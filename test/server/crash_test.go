@@ -311,3 +311,22 @@ func (w *world) keepAlive(p *daemon.Process) (stop func()) {
 		p.Kill()
 	}
 }
+
+// TestServerKilledDeleting kills the server again and again while it deletes. The backup is gone in the end, with all of its files.
+func TestServerKilledDeleting(t *testing.T) {
+	w := newWorld(t)
+	rng := random(t)
+	p := w.servePod()
+	for i := range kills(t) / 2 {
+		name := fmt.Sprintf("b%d", i)
+		w.create(w.backup(name))
+		w.awaitBackup(name, velerov1.BackupPhaseCompleted)
+		w.create(w.deletion(name, name))
+		time.Sleep(time.Duration(rng.IntN(100)) * time.Millisecond)
+		p.Kill()
+		p = w.servePod()
+		await(w, w.backup(name), &velerov1.BackupList{}, deleted)
+		await(w, w.deletion(name, name), &velerov1.DeleteBackupRequestList{}, deleted)
+	}
+	w.sound()
+}

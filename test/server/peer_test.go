@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package server
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	velerov1 "hozon.dev/hozon/api/velero/v1"
+	"hozon.dev/hozon/test/daemon"
+)
+
+// veleroBinary builds the real Velero 1.18.3 once, which takes minutes. So its tests run with HOZON_PEER (`make peer`) only.
+func veleroBinary(t *testing.T) string {
+	t.Helper()
+	if os.Getenv("HOZON_PEER") == "" {
+		t.Skip("needs the real velero: make peer")
+	}
+	const velero = "github.com/vmware-tanzu/velero"
+	binary, err := daemon.Build(t.Context(), "tools/build", "bench/velero", velero+"/cmd/velero", "velero", "-X "+velero+"/pkg/buildinfo.Version=v1.18.3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return binary
+}
+
+// veleroCLI is the real program, for one namespace.
+type veleroCLI struct {
+	*world
+	binary string
+}
+
+// run wants a command to succeed, and its output to hold all of the texts.
+func (v *veleroCLI) run(texts []string, args ...string) string {
+	v.t.Helper()
+	cmd := exec.CommandContext(v.t.Context(), v.binary, append(args, "--colorized=false", "--namespace", v.ns, "--kubeconfig", v.cluster.Kubeconfig())...)
+	cmd.Dir = v.dir
+	cmd.Env = append(os.Environ(), "HOME="+v.dir)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		v.t.Fatalf("velero %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	for _, text := range texts {
+		if !strings.Contains(string(out), text) {
+			v.t.Errorf("velero %s has no %q:\n%s", strings.Join(args, " "), text, out)
+		}
+	}
+	return string(out)
+}
+
+// TestPeerDrives lets the real velero command drive our server through all that it knows of backups, restores, schedules and locations.
+func TestPeerDrives(t *testing.T) {
+	binary := veleroBinary(t)
+	w := newWorld(t)
+	w.serve()
+	w.awaitLocation("default", velerov1.BackupStorageLocationPhaseAvailable)
+	v := &veleroCLI{w, binary}
+
+	v.run([]string{"Version: hozon v0.0.0-test"}, "version")
+	v.run([]string{"default", "aws", "Available", "ReadWrite", "true"}, "backup-location", "get")
+	v.run([]string{"Backup completed with status: Completed."}, "backup", "create", "a", "--include-namespaces", w.app, "--labels", "team=a", "--wait")
+	v.run([]string{"a ", "Completed", "default"}, "backup", "get")
+	v.run([]string{"Phase:  Completed", "team=a", "Total items to be backed up:", "Storage Location:  default", "Backup Format Version:  1.1.0",
+		"v1/ConfigMap:", w.app + "/settings", "Velero-Native Snapshots: <none included>"}, "backup", "describe", "a", "--details")
+	v.run([]string{`"phase": "Completed"`}, "backup", "describe", "a", "-o", "json")
+	v.run([]string{"level=info", "Backed up a total of"}, "backup", "logs", "a")
+	v.run([]string{"has been successfully downloaded to"}, "backup", "download", "a", "-o", "a.tar.gz")
+	if info, err := os.Stat(filepath.Join(w.dir, "a.tar.gz")); err != nil || info.Size() == 0 {
+		t.Errorf("the downloaded file: %v", err)
+	}
+
+	target := w.app + "-r"
+	v.run([]string{"Restore completed with status: Completed."}, "restore", "create", "r", "--from-backup", "a", "--namespace-mappings", w.app+":"+target, "--wait")
+	w.get(&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: target, Name: "settings"}})
+	v.run([]string{"r ", "a ", "Completed"}, "restore", "get")
+	v.run([]string{"Phase:", "Completed", "Backup:  a", "v1/ConfigMap:", target + "/settings(created)"}, "restore", "describe", "r", "--details")
+	v.run([]string{"level=info", target + "/settings created"}, "restore", "logs", "r")
+
+	v.run([]string{`Schedule "nightly" created successfully.`}, "schedule", "create", "nightly", "--schedule", "@every 24h", "--include-namespaces", w.app)
+	await(w, w.schedule("nightly", ""), &velerov1.ScheduleList{}, func(s *velerov1.Schedule) bool { return s.Status.Phase == velerov1.SchedulePhaseEnabled })
+	v.run([]string{"nightly", "Enabled"}, "schedule", "get")
+	v.run([]string{"Phase:  Enabled"}, "schedule", "describe", "nightly")
+	v.run([]string{"Schedule nightly paused successfully"}, "schedule", "pause", "nightly")
+	v.run([]string{"Schedule nightly unpaused successfully"}, "schedule", "unpause", "nightly")
+	v.run([]string{"Backup completed with status: Completed."}, "backup", "create", "by-schedule", "--from-schedule", "nightly", "--wait")
+	v.run([]string{"Restore completed with status: Completed."}, "restore", "create", "by-schedule", "--from-schedule", "nightly", "--wait")
+	v.run([]string{"Schedule deleted: nightly"}, "schedule", "delete", "nightly", "--confirm")
+
+	v.run([]string{"configured successfully"}, "backup-location", "create", "second", "--provider", "aws", "--bucket", w.ns, "--prefix", "second", "--credential", "cloud=aws",
+		"--config", "region=us-east-1,s3ForcePathStyle=true,s3Url="+w.s3.Endpoint, "--access-mode", "ReadOnly")
+	w.awaitLocation("second", velerov1.BackupStorageLocationPhaseAvailable)
+	v.run([]string{"configured successfully"}, "backup-location", "set", "default", "--default=false")
+	v.run([]string{"configured successfully"}, "backup-location", "set", "default", "--default")
+	v.run([]string{"deleted successfully"}, "backup-location", "delete", "second", "--confirm")
+	v.run([]string{"velero.io/aws", "ObjectStore"}, "plugin", "get")
+
+	v.run([]string{`Request to delete restore "r" submitted successfully.`}, "restore", "delete", "r", "--confirm")
+	await(w, w.restore("r", "", ""), &velerov1.RestoreList{}, deleted)
+	v.run([]string{`Request to delete backup "a" submitted successfully.`}, "backup", "delete", "a", "--confirm")
+	await(w, w.backup("a"), &velerov1.BackupList{}, deleted)
+	if left := w.stored("backups"); len(left) != 1 || left[0] != "by-schedule" {
+		t.Errorf("left in the bucket: %v", left)
+	}
+}
+
+// TestPeerFailure shows what the real velero command says of what has gone wrong.
+func TestPeerFailure(t *testing.T) {
+	binary := veleroBinary(t)
+	w := newWorld(t)
+	w.serve()
+	v := &veleroCLI{w, binary}
+	w.create(&velerov1.Backup{ObjectMeta: w.meta("bad"), Spec: velerov1.BackupSpec{IncludedNamespaces: []string{"Bad_Name"}}})
+	w.awaitBackup("bad", velerov1.BackupPhaseFailedValidation)
+	v.run([]string{"Phase:  FailedValidation", "Validation errors:", `invalid namespace "Bad_Name"`}, "backup", "describe", "bad")
+	began := time.Now()
+	v.run([]string{"Restore completed with status: FailedValidation."}, "restore", "create", "none", "--from-backup", "bad", "--wait")
+	v.run([]string{"Validation errors:", "backup bad is FailedValidation"}, "restore", "describe", "none")
+	if took := time.Since(began); took > patience {
+		t.Errorf("it took %v", took)
+	}
+}
