@@ -12,6 +12,17 @@ help: ## List the targets
 build: ## Build bin/hozon
 	$(GO) build -trimpath -o bin/hozon ./cmd/hozon
 
+# What the image may weigh, packed, in bytes for each platform.
+IMAGE_BUDGET = 20000000
+VERSION ?= dev
+
+.PHONY: image
+image: ## Build bin/hozon-image.tar: an OCI image for amd64 and arm64 with nothing in it but the program (VERSION=v1 names it)
+	@for arch in amd64 arm64; do GOOS=linux GOARCH=$$arch $(GO) build -trimpath -ldflags '-s -w' -o bin/hozon-linux-$$arch ./cmd/hozon || exit 1; done
+	$$(tools/build tools/image . image) -name hozon:$(VERSION) -o bin/hozon-image.tar linux/amd64=bin/hozon-linux-amd64 linux/arm64=bin/hozon-linux-arm64
+	@size=$$(stat -c %s bin/hozon-image.tar); echo "bin/hozon-image.tar: $$size bytes"; \
+	  test $$size -le $$((2 * $(IMAGE_BUDGET))) || { echo "more than the budget of $(IMAGE_BUDGET) bytes for each platform"; exit 1; }
+
 .PHONY: demo
 demo: build ## Back up a real Kubernetes, wreck it, bring it back, and compare every object
 	$(GO) run ./demo

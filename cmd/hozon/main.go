@@ -10,6 +10,9 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	_ "time/tzdata" // schedules name time zones, and the image has no files
+
+	_ "golang.org/x/crypto/x509roots/fallback" // where the system has no certificates: the image
 
 	"hozon.dev/hozon/internal/cli"
 	"hozon.dev/hozon/internal/cli/env"

@@ -193,14 +193,19 @@ func (c *Cluster) LoadImage(ctx context.Context, image Image) error {
 	if c.node == nil {
 		return fmt.Errorf("load image %s: the cluster has no node", image.Name)
 	}
-	cmd := exec.CommandContext(ctx, c.node.programs["ctr"], "--address", filepath.Join(c.node.dir, "containerd.sock"),
-		"--namespace", "k8s.io", "images", "import", "-")
 	r, w := io.Pipe()
 	defer r.Close()
 	go func() { w.CloseWithError(image.write(w)) }()
-	cmd.Stdin = r
+	return c.LoadImageTar(ctx, r)
+}
+
+// LoadImageTar gives the node the images of a tar of an OCI image layout.
+func (c *Cluster) LoadImageTar(ctx context.Context, tar io.Reader) error {
+	cmd := exec.CommandContext(ctx, c.node.programs["ctr"], "--address", filepath.Join(c.node.dir, "containerd.sock"),
+		"--namespace", "k8s.io", "images", "import", "-")
+	cmd.Stdin = tar
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("load image %s: %w\n%s", image.Name, err, out)
+		return fmt.Errorf("load image: %w\n%s", err, out)
 	}
 	return nil
 }
