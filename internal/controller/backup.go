@@ -140,11 +140,13 @@ func (r *Backups) start(ctx context.Context, b *velerov1.Backup) error {
 	if attempt(b) == 0 {
 		nextRun(b)
 	}
+	now := metav1.NewTime(r.Now())
+	expires := metav1.NewTime(now.Add(max(b.Spec.TTL.Duration, time.Hour)))
 	if len(problems) > 0 {
+		b.Status.Expiration = &expires
 		return r.refuse(ctx, b, velerov1.BackupPhaseFailedValidation, problems...)
 	}
-	now := metav1.NewTime(r.Now())
-	expires := metav1.NewTime(now.Add(b.Spec.TTL.Duration))
+	expires = metav1.NewTime(now.Add(b.Spec.TTL.Duration))
 	b.Status = velerov1.BackupStatus{
 		Version: 1, FormatVersion: velerov1.FormatVersion, Phase: velerov1.BackupPhaseInProgress, StartTimestamp: &now, Expiration: &expires,
 	}

@@ -255,6 +255,7 @@ func (r *Backups) end(ctx context.Context, b *velerov1.Backup, edit func(*velero
 	})
 	if err != nil || !ours {
 		r.Log.Warn("the end of a backup was not written down", "backup", b.Name, "run", run(b), "error", err)
+		r.rest(ctx, err)
 		return false
 	}
 	return true

@@ -55,7 +55,9 @@ func (r *Deletions) Reconcile(ctx context.Context, req reconcile.Request) (recon
 		return reconcile.Result{}, err
 	}
 	if problem == "" {
-		problem, err = r.carryOut(ctx, &d, b)
+		bounded, cancel := context.WithTimeout(ctx, deletionTimeout)
+		problem, err = r.carryOut(bounded, &d, b)
+		cancel()
 		if problem != "" {
 			r.Tallies.add(ctx, "backup_deletion_failure_total", b.Labels[velerov1.LabelScheduleName])
 		}

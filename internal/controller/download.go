@@ -30,7 +30,7 @@ type Downloads struct {
 
 // Add hands the controller to a manager.
 func (r *Downloads) Add(m manager.Manager) error {
-	return build(m, "download").For(&velerov1.DownloadRequest{}).Complete(r)
+	return several(m, "download", lookers).For(&velerov1.DownloadRequest{}).Complete(r)
 }
 
 // targets of DownloadRequests.
@@ -76,7 +76,9 @@ func (r *Downloads) Reconcile(ctx context.Context, req reconcile.Request) (recon
 	if d.Status.Phase == velerov1.DownloadRequestPhaseProcessed {
 		return after(wait), nil
 	}
-	url, err := r.sign(ctx, d.Spec.Target)
+	looking, cancel := context.WithTimeout(ctx, lookTimeout)
+	url, err := r.sign(looking, d.Spec.Target)
+	cancel()
 	if err != nil {
 		r.Log.Warn("download was not prepared", "kind", d.Spec.Target.Kind, "name", d.Spec.Target.Name, "error", err)
 		r.warning(&d, "NotPrepared", "Download", err.Error())

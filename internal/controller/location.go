@@ -44,7 +44,7 @@ type look struct {
 // Add hands the controller to a manager.
 func (r *Locations) Add(m manager.Manager) error {
 	r.seen = map[types.UID]look{}
-	return build(m, "location").For(&velerov1.BackupStorageLocation{}).Complete(r)
+	return several(m, "location", lookers).For(&velerov1.BackupStorageLocation{}).Complete(r)
 }
 
 // Reconcile looks at a location if its time has come, or its spec has changed.

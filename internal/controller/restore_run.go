@@ -253,6 +253,7 @@ func (r *Restores) end(ctx context.Context, o *velerov1.Restore, edit func(*vele
 	})
 	if err != nil || !ours {
 		r.Log.Warn("the end of a restore was not written down", "restore", o.Name, "run", run(o), "error", err)
+		r.rest(ctx, err)
 		return false
 	}
 	return true

@@ -184,10 +184,10 @@ func (r *Schedules) last(ctx context.Context, s *velerov1.Schedule) (*velerov1.B
 	return newest, nil
 }
 
-// fire makes the Backup that is due, unless the last one is not over: its end is an event, and brings us back.
+// fire makes the Backup that is due, unless the last one is not over: its end is an event.
 func (r *Schedules) fire(ctx context.Context, s *velerov1.Schedule, last *velerov1.Backup, now time.Time) (reconcile.Result, error) {
 	if last != nil && !done(last.Status.Phase) {
-		return reconcile.Result{}, nil
+		return after(time.Minute), nil // in case that its end has no event: names that are too long for a label do not lead back
 	}
 	return r.make(ctx, s, now, 0)
 }

@@ -92,6 +92,17 @@ func (s *Site) change(ctx context.Context, o client.Object, edit func() bool) er
 	}
 }
 
+// rest waits a while after an end that the API server refused: the object is still there, and will be taken up again at once.
+func (s *Site) rest(ctx context.Context, err error) {
+	if err == nil || apierrors.IsNotFound(err) {
+		return
+	}
+	select {
+	case <-ctx.Done():
+	case <-time.After(soon):
+	}
+}
+
 // final says that the API server has refused for good.
 func final(err error) bool {
 	return apierrors.IsNotFound(err) || apierrors.IsInvalid(err) || apierrors.IsForbidden(err) || apierrors.IsRequestEntityTooLargeError(err)

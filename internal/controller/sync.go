@@ -35,7 +35,7 @@ type Syncs struct {
 // Add hands the controller to a manager.
 func (r *Syncs) Add(m manager.Manager) error {
 	r.last = map[types.UID]time.Time{}
-	return build(m, "sync").For(&velerov1.BackupStorageLocation{}).Complete(r)
+	return several(m, "sync", lookers).For(&velerov1.BackupStorageLocation{}).Complete(r)
 }
 
 // Reconcile synchronises with a location if it is available and its time has come.
