@@ -6,6 +6,7 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -15,6 +16,7 @@ import (
 	"hozon.dev/hozon/internal/dr"
 	"hozon.dev/hozon/internal/dr/decode"
 	"hozon.dev/hozon/internal/fail"
+	"hozon.dev/hozon/internal/seal"
 )
 
 // New is `hozon cluster`.
@@ -24,18 +26,20 @@ func New(e *env.Env) *cobra.Command {
 	return c
 }
 
-// maxConfig bounds the encryption configuration.
+// maxConfig bounds files that are written by hand.
 const maxConfig = 1 << 20
 
 // source are the flags that say how a file is read.
 type source struct {
 	prefixes   []string
 	encryption string
+	identity   string
 }
 
-func (s *source) addFlags(f *pflag.FlagSet) {
+func (s *source) addFlags(e *env.Env, f *pflag.FlagSet) {
 	f.StringSliceVar(&s.prefixes, "etcd-prefix", nil, "The API server's --etcd-prefix; may be given twice (default: found out by looking).")
 	f.StringVar(&s.encryption, "encryption-provider-config", "", "The API server's file of that name, for values that are encrypted in etcd.")
+	f.StringVar(&s.identity, "identity", e.Getenv("HOZON_IDENTITY"), "File with the age identity that opens a sealed FILE (default: $HOZON_IDENTITY).")
 }
 
 // oneFile is the check of arguments.
@@ -69,24 +73,61 @@ func (s *source) open(ctx context.Context, name string, use func(*dr.Image) erro
 	if !info.Mode().IsRegular() {
 		return env.Usagef("%s is not a file", name)
 	}
-	image, err := dr.Open(ctx, f, info.Size(), o)
+	var r io.ReaderAt = f
+	size := info.Size()
+	if sealed, err := s.unseal(f, size); err != nil {
+		return fmt.Errorf("open %s: %w", name, err)
+	} else if sealed != nil {
+		r, size = sealed, sealed.Size
+	}
+	image, err := dr.Open(ctx, r, size, o)
 	if err != nil {
 		return fmt.Errorf("open etcd snapshot %s: %w", name, err)
 	}
 	return use(image)
 }
 
+// unseal opens a sealed file; nil if it is none.
+func (s *source) unseal(f io.ReaderAt, size int64) (*seal.File, error) {
+	var head [32]byte
+	if n, err := f.ReadAt(head[:], 0); err != nil && err != io.EOF || !seal.Sealed(head[:n]) {
+		return nil, err
+	}
+	if s.identity == "" {
+		return nil, env.Usagef("it is sealed: give the identity that opens it with --identity FILE")
+	}
+	text, err := readSmall("identity", s.identity)
+	if err != nil {
+		return nil, err
+	}
+	with, err := seal.ParseIdentities(string(text))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", s.identity, err)
+	}
+	return seal.Open(f, size, with)
+}
+
+// readSmall reads a file that somebody wrote by hand.
+func readSmall(what, name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, env.UsageError(err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxConfig+1))
+	if err != nil {
+		return nil, fmt.Errorf("read %s %s: %w", what, name, err)
+	}
+	if len(text) > maxConfig {
+		return nil, env.Usagef("read %s %s: larger than %d bytes", what, name, maxConfig)
+	}
+	return text, nil
+}
+
 func readKeyring(name string) (*decode.Keyring, error) {
-	info, err := os.Stat(name)
+	text, err := readSmall("encryption configuration", name)
 	if err != nil {
-		return nil, env.UsageError(err)
-	}
-	if info.Size() > maxConfig {
-		return nil, env.Usagef("read encryption configuration %s: larger than %d bytes", name, maxConfig)
-	}
-	text, err := os.ReadFile(name)
-	if err != nil {
-		return nil, env.UsageError(err)
+		return nil, err
 	}
 	keys, err := decode.ReadKeyring(text)
 	if err == nil && keys.Len() == 0 {

@@ -57,7 +57,7 @@ of the backup, which is then PartiallyFailed (exit code 3). Volumes are not in e
 			return o.run(c.Context(), e, args[0])
 		},
 	}
-	o.source.addFlags(c.Flags())
+	o.source.addFlags(e, c.Flags())
 	c.Flags().StringVar(&o.name, "as", "", "Name of the backup that is made.")
 	c.Flags().DurationVar(&o.ttl, "ttl", 0, "How long the backup is kept (default 720h).")
 	c.Flags().StringToStringVar(&o.labels, "labels", nil, "Labels of the backup.")

@@ -49,7 +49,7 @@ Exit codes: 0 readable, 1 damaged or not readable, 2 not a cluster's snapshot, o
 			})
 		},
 	}
-	from.addFlags(c.Flags())
+	from.addFlags(e, c.Flags())
 	output.AddFlag(c.Flags(), "text", "json", "yaml")
 	return c
 }
