@@ -85,7 +85,9 @@ func check(t testing.TB, err error) {
 func (h *Host) await(t testing.TB) {
 	t.Helper()
 	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(h.Spec.Port))
-	for deadline := time.Now().Add(time.Minute); ; {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for {
 		if c, err := net.Dial("tcp", address); err == nil {
 			_, err = c.Read(make([]byte, 4))
 			c.Close()
@@ -93,7 +95,7 @@ func (h *Host) await(t testing.TB) {
 				return
 			}
 		}
-		if err := h.process.Exited(); err != nil || time.Now().After(deadline) {
+		if err := h.process.Exited(); err != nil || ctx.Err() != nil {
 			t.Fatalf("sshd does not come up: %v\n%s", err, h.process.LogTail(30))
 		}
 		time.Sleep(20 * time.Millisecond)
