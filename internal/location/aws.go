@@ -27,7 +27,8 @@ func (p *place) aws(ctx context.Context) (blob.Bucket, error) {
 		Bucket: p.bucket, Prefix: p.prefix, CA: p.ca,
 		Endpoint: p.of["s3Url"], PublicEndpoint: p.of["publicUrl"], Region: p.of["region"],
 		Profile: p.of["profile"], CredentialsFile: p.of["credentialsFile"], Credentials: p.secrets.Credential,
-		Words: s3.Words{Place: "the location's config", Credentials: p.source, CA: "caCert"},
+		Uploads: s3.Uploads,
+		Words:   s3.Words{Place: "the location's config", Credentials: p.source, CA: "caCert"},
 	}
 	for _, key := range []string{"s3Url", "publicUrl"} {
 		if url := p.of[key]; url != "" && !strings.HasPrefix(url, "http://") && !strings.HasPrefix(url, "https://") {

@@ -44,6 +44,7 @@ func Bucket(ctx context.Context, text string, opts Options) (blob.Bucket, error)
 		if err != nil {
 			return nil, err
 		}
+		cfg.Uploads = s3.Uploads
 		return bucket(s3.Open(ctx, cfg))
 	}
 	return nil, fail.Errorf(fail.Invalid, "unknown kind of store %q: known are %s", scheme, known)

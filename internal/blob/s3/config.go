@@ -42,6 +42,10 @@ type Config struct {
 	CredentialsFile string // takes precedence over the environment; empty: AWS_SHARED_CREDENTIALS_FILE, ~/.aws/credentials
 	Credentials     []byte // the text of such a file; takes precedence over all others
 
+	// Uploads is where, below Prefix, an object notes each multipart upload under way, so that what a dead process leaves can be removed; it ends in
+	// "/". Empty: nothing is noted.
+	Uploads string
+
 	PublicEndpoint string // of signed URLs, in the form of Endpoint; empty: Endpoint
 	Objects        Objects
 	Words          Words

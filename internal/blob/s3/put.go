@@ -153,17 +153,18 @@ func (p put) multi(ctx context.Context, r io.Reader, first, second *part, ended 
 			return 0, err
 		}
 	}
-	upload, err := p.b.core.NewMultipartUpload(ctx, p.b.bucket, p.name, p.b.traits.begin(p.id))
+	upload, forget, err := p.begin(ctx)
 	if err != nil {
 		return 0, err
 	}
 	defer func() {
-		if err != nil {
-			// The caller's ctx may be what ended us.
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), afterwards)
-			defer cancel()
-			_ = p.b.core.AbortMultipartUpload(ctx, p.b.bucket, p.name, upload) // a lifecycle rule is the second net
+		// The caller's ctx may be what ended us.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), afterwards)
+		defer cancel()
+		if err != nil && p.b.core.AbortMultipartUpload(ctx, p.b.bucket, p.name, upload) != nil {
+			return // the record stays, or a lifecycle rule of the bucket has to do it
 		}
+		forget(ctx)
 	}()
 	s := sender{put: p, upload: upload}
 	if err := s.send(ctx, r, first, second, ended); err != nil {

@@ -8,7 +8,8 @@
 // Put. Objects below 5 MiB go up in one request, larger ones in parts. A Put holds at most three part buffers (two in flight, one being
 // filled), taken from a pool in pieces of 256 KiB, so that a small object takes a small buffer; the parts grow so that 5 TiB fit into the 10,000 that S3 allows
 // (see partSize). Every request carries the SHA-256 of its body, which the server checks. A failed Put aborts its upload; one that dies
-// with its process leaves parts behind that no listing shows: a lifecycle rule of the bucket should abort incomplete uploads.
+// with its process leaves parts behind that no listing shows. With Config.Uploads each upload is noted in an object before its first part, and the first large
+// Put of a Bucket aborts those that began a week ago or earlier. (A lifecycle rule of the bucket that aborts incomplete uploads does no harm.)
 //
 // Conditional writes. With IfAbsent the driver looks with a HEAD right before the last request, and that request carries
 // "If-None-Match: *". Whether a server obeys the header cannot be seen without the risk of overwriting an object: some ignore it. So
@@ -57,6 +58,8 @@ type Bucket struct {
 	traits   traits
 	public   *minio.Client // signs URLs
 	pool     *pool
+	uploads  string      // see Config.Uploads
+	swept    atomic.Bool // what dead processes have left has been looked for
 
 	conditions Switch      // If-None-Match: sent, not sent, or sent until the server says that it lacks it
 	lacking    atomic.Bool // it has said so
@@ -71,7 +74,7 @@ var (
 // Open checks cfg and gets credentials. It does not speak to the bucket's server: whether bucket, region and rights are right shows at the first call.
 func Open(ctx context.Context, cfg Config) (*Bucket, error) {
 	b := &Bucket{
-		bucket: cfg.Bucket, prefix: cfg.Prefix, region: cfg.region(), words: cfg.Words, pool: &pool{},
+		bucket: cfg.Bucket, prefix: cfg.Prefix, region: cfg.region(), words: cfg.Words, pool: &pool{}, uploads: cfg.Uploads,
 		conditions: cfg.ConditionalPut, amazon: cfg.Endpoint == "",
 	}
 	if err := b.open(ctx, cfg); err != nil {
