@@ -39,6 +39,8 @@ peers: # what tests run against; built before go test counts its time
 	@devcluster/build >/dev/null
 	@tools/build tools/s3 github.com/versity/versitygw/cmd/versitygw versitygw >/dev/null
 	@[ "$$(id -u)" != 0 ] || tools/node/install >/dev/null
+	@tools/build tools/gcs github.com/fsouza/fake-gcs-server fake-gcs-server >/dev/null
+	@tools/azure/install >/dev/null
 	@tools/build tools/gen sigs.k8s.io/controller-tools/cmd/controller-gen controller-gen >/dev/null
 
 .PHONY: test

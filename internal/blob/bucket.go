@@ -8,7 +8,7 @@
 //   - a Put that returned an error, or never returned, left either the old object or none: a reader never sees part of an object.
 //     (Only where the link to the store breaks during the very last step can the whole new object be there.);
 //   - keys are UTF-8, separated by "/", without control characters and without empty, "." or ".." elements; anything else is
-//     refused with fail.Invalid (CheckKey). A store may refuse more with fail.Invalid: names that are too long for it, and a key
+//     refused with fail.Invalid (CheckKey). A store may refuse more with fail.Invalid: names that are too long for it or that it would change, and a key
 //     that runs through another one ("a/b" where "a" is an object), as a file system does;
 //   - errors carry a kind of package fail; a missing key is fail.NotFound, in Get, Stat and nowhere else;
 //   - all methods may be called from several goroutines.

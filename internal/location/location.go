@@ -48,6 +48,10 @@ func open(ctx context.Context, loc *velerov1.BackupStorageLocation, secrets Secr
 	switch Provider(loc) {
 	case "aws":
 		return place.aws(ctx)
+	case "gcp":
+		return place.gcp(ctx)
+	case "azure":
+		return place.azure(ctx)
 	case "file", "fs":
 		return place.file()
 	}

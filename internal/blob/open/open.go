@@ -9,7 +9,9 @@ import (
 	"strings"
 
 	"hozon.dev/hozon/internal/blob"
+	"hozon.dev/hozon/internal/blob/azure"
 	"hozon.dev/hozon/internal/blob/dir"
+	"hozon.dev/hozon/internal/blob/gcs"
 	"hozon.dev/hozon/internal/blob/s3"
 	"hozon.dev/hozon/internal/fail"
 )
@@ -20,9 +22,10 @@ type Options struct {
 }
 
 // known is for messages.
-const known = "file:///folder, /folder, ./folder and s3://bucket/prefix?endpoint=…"
+const known = "file:///folder, /folder, ./folder, s3://bucket/prefix?endpoint=…, gs://bucket/prefix and azblob://container/prefix?account=…"
 
-// Bucket opens the store at text: "file:///folder", a path, or "s3://bucket/prefix" with the parameters that package s3 documents.
+// Bucket opens the store at text: "file:///folder", a path, or "s3://bucket/prefix", "gs://bucket/prefix" or
+// "azblob://container/prefix" with the parameters that the drivers' packages document.
 // A text that is no such thing, and one that holds credentials, is fail.Invalid; such an error never quotes the text, but for its scheme.
 func Bucket(ctx context.Context, text string, opts Options) (blob.Bucket, error) {
 	if text == "" {
@@ -46,6 +49,18 @@ func Bucket(ctx context.Context, text string, opts Options) (blob.Bucket, error)
 		}
 		cfg.Uploads = s3.Uploads
 		return bucket(s3.Open(ctx, cfg))
+	case "gs":
+		cfg, err := gcs.Parse("gs" + text[len(scheme):])
+		if err != nil {
+			return nil, err
+		}
+		return bucket(gcs.Open(ctx, cfg))
+	case "azblob":
+		cfg, err := azure.Parse("azblob" + text[len(scheme):])
+		if err != nil {
+			return nil, err
+		}
+		return bucket(azure.Open(ctx, cfg))
 	}
 	return nil, fail.Errorf(fail.Invalid, "unknown kind of store %q: known are %s", scheme, known)
 }

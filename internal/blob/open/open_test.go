@@ -52,9 +52,16 @@ func TestFolders(t *testing.T) {
 func TestBuckets(t *testing.T) {
 	t.Setenv("AWS_ACCESS_KEY_ID", "AKIDTEST")
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "topsecret")
+	t.Setenv("AZURE_STORAGE_KEY", "dG9wc2VjcmV0")
+	key := filepath.Join(t.TempDir(), "key.json")
+	if err := os.WriteFile(key, []byte(`{"type": "authorized_user", "client_id": "1", "client_secret": "2", "refresh_token": "3"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for text, want := range map[string]string{
-		"s3://bucket":                 "s3://bucket",
-		"S3://bucket/a/b/?region=x-1": "s3://bucket/a/b",
+		"gs://bucket/a?credentials-file=" + key: "gs://bucket/a",
+		"azblob://container/a?account=backups":  "azblob://container/a",
+		"s3://bucket":                           "s3://bucket",
+		"S3://bucket/a/b/?region=x-1":           "s3://bucket/a/b",
 	} {
 		b, err := open.Bucket(t.Context(), text, open.Options{Create: true})
 		if err != nil {
@@ -67,8 +74,13 @@ func TestBuckets(t *testing.T) {
 
 func TestRefused(t *testing.T) {
 	tests := []struct{ text, want string }{
-		{"", "file:///folder, /folder, ./folder and s3://bucket/prefix"},
-		{"gs://bucket", `unknown kind of store "gs": known are file:///folder`},
+		{"", "file:///folder, /folder, ./folder, s3://bucket/prefix?endpoint=…, gs://bucket/prefix"},
+		{"gcs://bucket", `unknown kind of store "gcs": known are file:///folder`},
+		{"gs://AKIDTEST:topsecret@bucket/p", "credentials belong into"},
+		{"gs://bucket?regoin=x", `unknown parameter "regoin"`},
+		{"azblob://AKIDTEST:topsecret@container/p", "credentials belong into"},
+		{"azblob://container?account=backups&regoin=x", `unknown parameter "regoin"`},
+		{"azblob://container", "storage account is missing"},
 		{"http://host/x", `unknown kind of store "http"`},
 		{"folder:x", `unknown kind of store "folder"`},
 		{"mem://", `unknown kind of store "mem"`},

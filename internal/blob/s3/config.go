@@ -13,6 +13,7 @@ import (
 	"github.com/minio/minio-go/v7/pkg/s3utils"
 
 	"hozon.dev/hozon/internal/blob"
+	"hozon.dev/hozon/internal/blob/link"
 	"hozon.dev/hozon/internal/fail"
 )
 
@@ -169,6 +170,10 @@ func (cfg *Config) check() error {
 
 func (cfg *Config) region() string {
 	return cmp.Or(cfg.Region, os.Getenv("AWS_REGION"), os.Getenv("AWS_DEFAULT_REGION"), "us-east-1")
+}
+
+func (cfg *Config) tls() link.TLS {
+	return link.TLS{CAFile: cfg.CAFile, CA: cfg.CA, SkipVerify: cfg.InsecureSkipTLSVerify, Setting: cfg.Words.ca(), Place: cfg.Words.place()}
 }
 
 // host returns the host, with port if any, of the endpoint.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"hozon.dev/hozon/internal/blob/part"
 	"hozon.dev/hozon/internal/fail"
 )
 
@@ -105,7 +106,7 @@ func TestPartSize(t *testing.T) {
 	var total, first int64
 	for n := 1; n <= maxParts; n++ {
 		size := partSize(n)
-		if size < 5<<20 || size > 5<<30 || size%pieceSize != 0 {
+		if size < 5<<20 || size > 5<<30 || size%part.Piece != 0 {
 			t.Fatalf("part %d has %d bytes", n, size)
 		}
 		if total += size; n == growEvery {

@@ -4,17 +4,14 @@ package s3
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
-	"net/url"
 	"strings"
 
 	"github.com/minio/minio-go/v7"
 
+	"hozon.dev/hozon/internal/blob/link"
 	"hozon.dev/hozon/internal/fail"
 )
 
@@ -28,7 +25,7 @@ func (b *Bucket) explain(op, key string, err error) error {
 	}
 	var response minio.ErrorResponse
 	if !errors.As(err, &response) {
-		return b.network(op, err)
+		return link.Explain(op, b.endpoint, b.tls, err)
 	}
 	kind, why := b.refusal(response)
 	return fail.Errorf(kind, "%s: %s (%w)", op, why, detail{response})
@@ -105,30 +102,4 @@ func (b *Bucket) wrongRegion(r minio.ErrorResponse) string {
 		return fmt.Sprintf("bucket %q is not in region %q: set region=%s in %s", b.bucket, b.region, r.Region, b.words.place())
 	}
 	return fmt.Sprintf("bucket %q is not in region %q, or not behind %s: correct region or endpoint in %s", b.bucket, b.region, b.endpoint, b.words.place())
-}
-
-// network explains what happened before there was an answer.
-func (b *Bucket) network(op string, err error) error {
-	var outer *url.Error
-	if errors.As(err, &outer) {
-		err = outer.Err // without the request's URL
-	}
-	var (
-		authority x509.UnknownAuthorityError
-		host      x509.HostnameError
-		invalid   x509.CertificateInvalidError
-		record    tls.RecordHeaderError
-		dns       *net.DNSError
-	)
-	switch {
-	case errors.As(err, &authority):
-		return fail.Errorf(fail.Invalid, "%s: the certificate of %s is signed by an authority that this machine does not know: name its CA with %s in %s (%w)", op, b.endpoint, b.words.ca(), b.words.place(), err)
-	case errors.As(err, &host), errors.As(err, &invalid):
-		return fail.Errorf(fail.Invalid, "%s: the certificate of %s is not valid for it (%w)", op, b.endpoint, err)
-	case errors.As(err, &record), strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
-		return fail.Errorf(fail.Invalid, "%s: the endpoint does not speak TLS: write http:// in place of https:// in %s (%w)", op, b.endpoint, err)
-	case errors.As(err, &dns) && dns.IsNotFound:
-		return fail.Errorf(fail.Transient, "%s: the host of the endpoint %s is not known to the name service (%w)", op, b.endpoint, err)
-	}
-	return fail.Errorf(fail.Transient, "%s: cannot speak to %s: %w", op, b.endpoint, err)
 }

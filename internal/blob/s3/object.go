@@ -13,6 +13,7 @@ import (
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/encrypt"
 
+	"hozon.dev/hozon/internal/blob/part"
 	"hozon.dev/hozon/internal/fail"
 )
 
@@ -88,7 +89,7 @@ func checkTags(tags map[string]string) error {
 }
 
 // whole are the options of a request that is a whole object.
-func (t traits) whole(id string, body *part) minio.PutObjectOptions {
+func (t traits) whole(id string, body *part.Part) minio.PutObjectOptions {
 	opts := t.options(id)
 	if t.checksum.IsSet() {
 		opts.UserMetadata[t.checksum.KeyCapitalized()] = t.sum(body) // the library takes other headers from here, too
@@ -128,8 +129,8 @@ func (t traits) get() minio.GetObjectOptions {
 	return minio.GetObjectOptions{}
 }
 
-func (t traits) part(body *part) minio.PutObjectPartOptions {
-	opts := minio.PutObjectPartOptions{Sha256Hex: body.sha256(), DisableContentSha256: true}
+func (t traits) part(body *part.Part) minio.PutObjectPartOptions {
+	opts := minio.PutObjectPartOptions{Sha256Hex: body.SHA256(), DisableContentSha256: true}
 	if t.customer {
 		opts.SSE = t.sse
 	}
@@ -140,25 +141,25 @@ func (t traits) part(body *part) minio.PutObjectPartOptions {
 	return opts
 }
 
-func (t traits) sum(body *part) string {
+func (t traits) sum(body *part.Part) string {
 	h := t.checksum.Hasher()
-	_, _ = io.Copy(h, body.reader()) // neither side can fail
+	_, _ = io.Copy(h, body.Reader()) // neither side can fail
 	return base64.StdEncoding.EncodeToString(h.Sum(nil))
 }
 
 // note keeps the sum of a part for the list of parts.
-func (t traits) note(part *minio.CompletePart, sum string) {
+func (t traits) note(done *minio.CompletePart, sum string) {
 	switch t.checksum {
 	case minio.ChecksumCRC32:
-		part.ChecksumCRC32 = sum
+		done.ChecksumCRC32 = sum
 	case minio.ChecksumCRC32C:
-		part.ChecksumCRC32C = sum
+		done.ChecksumCRC32C = sum
 	case minio.ChecksumSHA1:
-		part.ChecksumSHA1 = sum
+		done.ChecksumSHA1 = sum
 	case minio.ChecksumSHA256:
-		part.ChecksumSHA256 = sum
+		done.ChecksumSHA256 = sum
 	case minio.ChecksumCRC64NVME:
-		part.ChecksumCRC64NVME = sum
+		done.ChecksumCRC64NVME = sum
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"hozon.dev/hozon/internal/blob"
+	"hozon.dev/hozon/internal/blob/part"
 	"hozon.dev/hozon/internal/fail"
 )
 
@@ -57,26 +58,26 @@ type put struct {
 }
 
 func (p put) run(ctx context.Context, r io.Reader) (int64, error) {
-	first := &part{pool: p.b.pool}
-	err := first.fill(ctx, r, partSize(1))
-	second := &part{pool: p.b.pool}
+	first := &part.Part{Pool: p.b.pool}
+	err := first.Fill(ctx, r, partSize(1))
+	second := &part.Part{Pool: p.b.pool}
 	if err == nil {
 		// The object may end here, and then it needs no second part.
-		err = second.fill(ctx, r, pieceSize)
+		err = second.Fill(ctx, r, part.Piece)
 	}
 	if err != nil && err != io.EOF {
 		return 0, sourceError{err}
 	}
-	if second.size == 0 {
-		defer first.free()
-		return first.size, p.single(ctx, first)
+	if second.Size() == 0 {
+		defer first.Free()
+		return first.Size(), p.single(ctx, first)
 	}
 	return p.multi(ctx, r, first, second, err == io.EOF)
 }
 
-func (p put) single(ctx context.Context, body *part) error {
+func (p put) single(ctx context.Context, body *part.Part) error {
 	return p.last(ctx, p.b.traits.whole(p.id, body), func(opts minio.PutObjectOptions) error {
-		_, err := p.b.core.PutObject(ctx, p.b.bucket, p.name, body.reader(), body.size, "", body.sha256(), opts)
+		_, err := p.b.core.PutObject(ctx, p.b.bucket, p.name, body.Reader(), body.Size(), "", body.SHA256(), opts)
 		return err
 	})
 }
@@ -147,7 +148,7 @@ func (p put) landed(ctx context.Context, err error) bool {
 }
 
 // multi uploads in parts. ended says that second holds all that follows first.
-func (p put) multi(ctx context.Context, r io.Reader, first, second *part, ended bool) (n int64, err error) {
+func (p put) multi(ctx context.Context, r io.Reader, first, second *part.Part, ended bool) (n int64, err error) {
 	if p.ifAbsent { // do not send gigabytes for nothing
 		if err := p.mustBeAbsent(ctx); err != nil {
 			return 0, err
@@ -187,14 +188,14 @@ type sender struct {
 
 func (s *sender) done() []minio.CompletePart {
 	parts := make([]minio.CompletePart, len(s.sent))
-	for i, part := range s.sent {
-		parts[i] = *part
+	for i, done := range s.sent {
+		parts[i] = *done
 	}
 	return parts
 }
 
 // send sends everything. When it returns, no request is under way.
-func (s *sender) send(ctx context.Context, r io.Reader, first, second *part, ended bool) error {
+func (s *sender) send(ctx context.Context, r io.Reader, first, second *part.Part, ended bool) error {
 	group, sending := errgroup.WithContext(ctx)
 	group.SetLimit(inFlight)
 	s.start(sending, group, first)
@@ -208,15 +209,15 @@ func (s *sender) send(ctx context.Context, r io.Reader, first, second *part, end
 }
 
 // feed starts body, which may be filled in part, and what follows of r.
-func (s *sender) feed(ctx context.Context, group *errgroup.Group, r io.Reader, body *part, ended bool) error {
+func (s *sender) feed(ctx context.Context, group *errgroup.Group, r io.Reader, body *part.Part, ended bool) error {
 	for {
 		if !ended {
-			err := body.fill(ctx, r, partSize(len(s.sent)+1))
+			err := body.Fill(ctx, r, partSize(len(s.sent)+1))
 			if ended = err == io.EOF; err != nil && !ended {
 				return sourceError{err}
 			}
 		}
-		if body.size > 0 {
+		if body.Size() > 0 {
 			if len(s.sent) == maxParts {
 				return fail.Errorf(fail.Invalid, "the object is larger than the %d parts that S3 allows it", maxParts)
 			}
@@ -225,19 +226,19 @@ func (s *sender) feed(ctx context.Context, group *errgroup.Group, r io.Reader, b
 		if ended {
 			return nil
 		}
-		body = &part{pool: s.b.pool}
+		body = &part.Part{Pool: s.b.pool}
 	}
 }
 
 // start sends body as the next part, at once or as soon as fewer than three are under way.
-func (s *sender) start(ctx context.Context, group *errgroup.Group, body *part) {
+func (s *sender) start(ctx context.Context, group *errgroup.Group, body *part.Part) {
 	done := &minio.CompletePart{PartNumber: len(s.sent) + 1}
 	s.sent = append(s.sent, done)
-	s.size += body.size
+	s.size += body.Size()
 	group.Go(func() error {
-		defer body.free()
+		defer body.Free()
 		opts := s.b.traits.part(body)
-		got, err := s.b.core.PutObjectPart(ctx, s.b.bucket, s.name, s.upload, done.PartNumber, body.reader(), body.size, opts)
+		got, err := s.b.core.PutObjectPart(ctx, s.b.bucket, s.name, s.upload, done.PartNumber, body.Reader(), body.Size(), opts)
 		done.ETag = got.ETag
 		s.b.traits.note(done, opts.CustomHeader.Get(s.b.traits.checksum.Key()))
 		return err

@@ -19,7 +19,7 @@ func FindRegion(ctx context.Context, cfg Config) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	transport, err := cfg.transport()
+	transport, err := cfg.tls().Transport()
 	if err != nil {
 		return "", err
 	}
@@ -33,7 +33,7 @@ func FindRegion(ctx context.Context, cfg Config) (string, error) {
 	if err != nil {
 		return "", fail.As(fail.Invalid, err)
 	}
-	b := &Bucket{bucket: cfg.Bucket, endpoint: scheme + host, words: cfg.Words}
+	b := &Bucket{bucket: cfg.Bucket, endpoint: scheme + host, words: cfg.Words, tls: cfg.tls()}
 	response, err := transport.RoundTrip(request)
 	if err != nil {
 		return "", b.explain("find the region of bucket "+cfg.Bucket, "", err)

@@ -36,6 +36,8 @@ import (
 	"github.com/minio/minio-go/v7"
 
 	"hozon.dev/hozon/internal/blob"
+	"hozon.dev/hozon/internal/blob/link"
+	"hozon.dev/hozon/internal/blob/part"
 	"hozon.dev/hozon/internal/fail"
 )
 
@@ -55,9 +57,10 @@ type Bucket struct {
 	region   string
 	source   string // where the credentials came from
 	words    Words
+	tls      link.TLS // for messages
 	traits   traits
 	public   *minio.Client // signs URLs
-	pool     *pool
+	pool     *part.Pool
 	uploads  string      // see Config.Uploads
 	swept    atomic.Bool // what dead processes have left has been looked for
 
@@ -74,7 +77,7 @@ var (
 // Open checks cfg and gets credentials. It does not speak to the bucket's server: whether bucket, region and rights are right shows at the first call.
 func Open(ctx context.Context, cfg Config) (*Bucket, error) {
 	b := &Bucket{
-		bucket: cfg.Bucket, prefix: cfg.Prefix, region: cfg.region(), words: cfg.Words, pool: &pool{}, uploads: cfg.Uploads,
+		bucket: cfg.Bucket, prefix: cfg.Prefix, region: cfg.region(), words: cfg.Words, tls: cfg.tls(), pool: &part.Pool{}, uploads: cfg.Uploads,
 		conditions: cfg.ConditionalPut, amazon: cfg.Endpoint == "",
 	}
 	if err := b.open(ctx, cfg); err != nil {
@@ -98,7 +101,7 @@ func (b *Bucket) open(ctx context.Context, cfg Config) error {
 	if b.traits.customer && !secure {
 		return fail.Errorf(fail.Invalid, "a customer's key must not go over a connection without TLS: the endpoint has to start with https://")
 	}
-	transport, err := cfg.transport()
+	transport, err := cfg.tls().Transport()
 	if err != nil {
 		return err
 	}

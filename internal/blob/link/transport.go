@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package s3
+// Package link is the way to the server of a store: connections with the store's own CA, limits of time, and what it means when there is no answer. It
+// knows no protocol above HTTP.
+package link
 
 import (
 	"bytes"
@@ -17,7 +19,17 @@ import (
 	"hozon.dev/hozon/internal/fail"
 )
 
-func (cfg Config) transport() (http.RoundTripper, error) {
+// TLS says whom to trust, and what the settings for that are called where the user has written them.
+type TLS struct {
+	CAFile     string // PEM, besides the system's
+	CA         []byte // PEM, besides the system's
+	SkipVerify bool
+	Setting    string // "ca=FILE"
+	Place      string // "the store's URL"
+}
+
+// Transport returns a way to the server. A body that it has been given is not read any more once RoundTrip has returned.
+func (c TLS) Transport() (http.RoundTripper, error) {
 	t := &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
 		DialContext:           (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
@@ -29,11 +41,11 @@ func (cfg Config) transport() (http.RoundTripper, error) {
 		DisableCompression:    true, // our objects are gzip files; they must arrive as such
 		WriteBufferSize:       64 << 10,
 		ReadBufferSize:        64 << 10,
-		TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: cfg.InsecureSkipTLSVerify},
+		TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: c.SkipVerify},
 	}
-	pem := cfg.CA
-	if cfg.CAFile != "" {
-		data, err := os.ReadFile(cfg.CAFile)
+	pem := c.CA
+	if c.CAFile != "" {
+		data, err := os.ReadFile(c.CAFile)
 		if err != nil {
 			return nil, fail.Errorf(fail.Invalid, "read the CA file: %w", err)
 		}
@@ -47,7 +59,7 @@ func (cfg Config) transport() (http.RoundTripper, error) {
 		roots = x509.NewCertPool()
 	}
 	if !roots.AppendCertsFromPEM(pem) {
-		return nil, fail.Errorf(fail.Invalid, "the CA of %s holds no PEM certificate", cmp.Or(cfg.CAFile, cfg.Words.ca()))
+		return nil, fail.Errorf(fail.Invalid, "the CA of %s holds no PEM certificate", cmp.Or(c.CAFile, c.Setting))
 	}
 	t.TLSClientConfig.RootCAs = roots
 	return leashing{t}, nil
