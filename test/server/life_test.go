@@ -258,3 +258,35 @@ func (w *world) http(path string) string {
 	}
 	return string(text)
 }
+
+// TestServerSameName lets two clusters that share a bucket make a backup of one name at the same time: one of them has it, the other one says so.
+func TestServerSameName(t *testing.T) {
+	one := newWorld(t)
+	two := inCluster(t, one.cluster, one.s3)
+	for _, w := range []*world{one, two} {
+		l := w.location("shared", one.ns, false)
+		l.Spec.BackupSyncPeriod = &metav1.Duration{} // never: the loser would find the winner's
+		w.create(l)
+		w.serve()
+		w.awaitLocation("shared", velerov1.BackupStorageLocationPhaseAvailable)
+	}
+	var made []*velerov1.Backup
+	for _, w := range []*world{one, two} {
+		b := w.backup("a")
+		b.Spec.StorageLocation = "shared"
+		w.create(b)
+	}
+	for _, w := range []*world{one, two} {
+		made = append(made, await(w, w.backup("a"), &velerov1.BackupList{}, func(b *velerov1.Backup) bool { return ended(b.Status.Phase) }))
+	}
+	if made[0].Status.Phase != velerov1.BackupPhaseCompleted {
+		made[0], made[1] = made[1], made[0]
+	}
+	if made[0].Status.Phase != velerov1.BackupPhaseCompleted || made[1].Status.Phase != velerov1.BackupPhaseFailed {
+		t.Fatalf("they are %s and %s", made[0].Status.Phase, made[1].Status.Phase)
+	}
+	if !strings.HasPrefix(made[1].Status.FailureReason, "backup already exists in object storage") {
+		t.Errorf("the second: %s", made[1].Status.FailureReason)
+	}
+	one.sound()
+}

@@ -101,3 +101,36 @@ func (w *world) serverPass() {
 	w.create(mark)
 	await(w, mark, &velerov1.ScheduleList{}, func(s *velerov1.Schedule) bool { return s.Status.Phase != "" })
 }
+
+// TestServerRetry looks at a scheduled backup that failed: it is made again, twice at most, and not if somebody cancelled it.
+func TestServerRetry(t *testing.T) {
+	w := newWorld(t)
+	before := metav1.NewTime(time.Now().Add(-11 * time.Minute))
+	ago := metav1.NewTime(before.Add(time.Minute))
+	for name, annotations := range map[string]map[string]string{
+		"once": {"hozon.dev/retry": "0"}, "twice": {"hozon.dev/retry": "1"}, "enough": {"hozon.dev/retry": "2"},
+		"cancelled": {"hozon.dev/retry": "0", "hozon.dev/cancel": "true"}, "by-hand": nil,
+	} {
+		s := w.schedule(name, "@every 1h")
+		s.Status.LastBackup = &before
+		w.create(s)
+		b := w.backup(name + "-1")
+		b.Labels, b.Annotations = map[string]string{velerov1.LabelScheduleName: name}, annotations
+		b.Status = velerov1.BackupStatus{Phase: velerov1.BackupPhaseFailed, CompletionTimestamp: &ago}
+		w.create(b)
+	}
+	w.serve()
+	for name, retry := range map[string]string{"once": "1", "twice": "2"} {
+		w.lastBackup(name, before.Time)
+		made := w.backupsOf(name)
+		if len(made) != 2 || made[0].Annotations["hozon.dev/retry"] != retry && made[1].Annotations["hozon.dev/retry"] != retry {
+			t.Errorf("%s: %d backups", name, len(made))
+		}
+	}
+	w.serverPass()
+	for _, name := range []string{"enough", "cancelled", "by-hand"} {
+		if made := w.backupsOf(name); len(made) != 1 {
+			t.Errorf("%s: %d backups", name, len(made))
+		}
+	}
+}
