@@ -25,13 +25,13 @@ const (
 
 // write makes a call that changes something, repeating what the server puts off and what meets a passing fault. repeated says that an
 // earlier try may have arrived.
-func (r *Run) write(ctx context.Context, call func() ([]byte, error)) (body []byte, repeated bool, err error) {
+func (r *Run) write(ctx context.Context, kind callKind, call func() ([]byte, error)) (body []byte, repeated bool, err error) {
 	pause := firstPause
 	for tries, refused := 1, 0; ; {
 		start := r.o.Now()
 		body, err = call()
 		if err == nil {
-			r.limit.answered(r.o.Now().Sub(start))
+			r.limit.answered(kind, r.o.Now().Sub(start))
 			return body, repeated, nil
 		}
 		wait := pause

@@ -3,6 +3,7 @@
 package apply
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -23,6 +24,8 @@ import (
 // FieldManager is the manager in whose name the target records our writes.
 const FieldManager = "hozon"
 
+const managedFields = "managedFields"
+
 var writeOptions = cluster.WriteOptions{FieldManager: FieldManager, FieldValidation: "Ignore", NoRetry: true}
 
 // work is a job whose object is decoded.
@@ -31,6 +34,7 @@ type work struct {
 	t       object.Type
 	obj     *unstructured.Unstructured // as it is to be created
 	taken   rule.Taken
+	fields  []byte // JSON of the saved managedFields; nil: none
 	status  any    // to be restored; nil: none
 	missing []any  // ownerReferences whose owners are not there yet
 	warning string // collected on the way
@@ -71,13 +75,16 @@ func (r *Run) prepare(ctx context.Context, j Job) (*work, error) {
 		Group: j.Entry.Ref.Group, Version: j.Entry.Version, Resource: j.Entry.Ref.Resource, Kind: j.Entry.Kind,
 		Namespaced: j.Entry.Ref.Namespace != "",
 	}}
+	body, err := w.takeFields()
+	if err != nil {
+		return nil, fail.Errorf(fail.Corrupt, "decode %s: %w", j.Entry.Ref, err)
+	}
 	w.obj = &unstructured.Unstructured{}
-	if err := utiljson.Unmarshal(j.Body, &w.obj.Object); err != nil {
+	if err := utiljson.Unmarshal(body, &w.obj.Object); err != nil {
 		return nil, fail.Errorf(fail.Corrupt, "decode %s: %w", j.Entry.Ref, err)
 	}
 	env := r.o.Env
 	env.Reprovision = j.Step.Reprovision
-	var err error
 	if w.taken, err = rule.Transform(w.obj, env); err != nil {
 		return nil, fail.Errorf(fail.Corrupt, "transform %s: %w", j.Entry.Ref, err)
 	}
@@ -91,6 +98,22 @@ func (r *Run) prepare(ctx context.Context, j Job) (*work, error) {
 		r.link(ctx, w)
 	}
 	return w, nil
+}
+
+// takeFields puts the saved managedFields aside as they are and returns the body without them: they are often a third of an object, and nobody
+// looks into them but the rule for Services.
+func (w *work) takeFields() ([]byte, error) {
+	body, fields, err := object.SpliceMetadata(w.Body, managedFields, []byte("null"))
+	if err != nil {
+		return nil, err
+	}
+	if len(fields) > 0 && fields[0] == '[' && len(bytes.TrimSpace(fields[1:len(fields)-1])) > 0 {
+		w.fields = fields
+	}
+	if w.t.Resource == "services" && w.t.Group == "" {
+		return w.Body, nil
+	}
+	return body, nil
 }
 
 func bareNamespace(j Job) *work {
@@ -142,12 +165,12 @@ func (r *Run) post(ctx context.Context, w *work, body []byte) ([]byte, bool, err
 	call := func() ([]byte, error) {
 		return r.o.Target.Create(ctx, w.t, w.Step.Target.Namespace, body, writeOptions)
 	}
-	response, repeated, err := r.write(ctx, call)
+	response, repeated, err := r.write(ctx, callKind{"create", w.t.GroupResource()}, call)
 	for pause := firstPause; fail.Is(err, fail.NotFound) && !r.served(w.t) && pause < 2*longest; pause *= 2 {
 		if !sleep(ctx, pause) {
 			return nil, repeated, context.Cause(ctx)
 		}
-		response, repeated, err = r.write(ctx, call)
+		response, repeated, err = r.write(ctx, callKind{"create", w.t.GroupResource()}, call)
 	}
 	if isNamespace(w) && fail.Is(err, fail.Exists) {
 		gone, waitErr := r.awaitGone(ctx, w)
@@ -155,7 +178,7 @@ func (r *Run) post(ctx context.Context, w *work, body []byte) ([]byte, bool, err
 			return nil, repeated, waitErr
 		}
 		if gone {
-			response, repeated, err = r.write(ctx, call)
+			response, repeated, err = r.write(ctx, callKind{"create", w.t.GroupResource()}, call)
 		}
 	}
 	return response, repeated, err
@@ -168,7 +191,7 @@ func (r *Run) created(ctx context.Context, w *work, response []byte) {
 	if w.status != nil {
 		response = r.putStatus(ctx, w, response)
 	}
-	if len(w.taken.ManagedFields) > 0 {
+	if w.fields != nil {
 		response = r.putManagedFields(ctx, w, response)
 	}
 	r.note(w, response)
@@ -214,20 +237,16 @@ func (r *Run) note(w *work, live []byte) {
 // putManagedFields puts the server's own answer back with only the saved managedFields exchanged. Who owns which field is part of
 // the object, but a target that refuses it does not make the object useless: that is a warning.
 func (r *Run) putManagedFields(ctx context.Context, w *work, response []byte) []byte {
-	fields, err := json.Marshal(w.taken.ManagedFields)
-	if err != nil {
-		w.warn("managedFields of %s not restored: %v", w.Step.Target, err)
-		return response
-	}
-	name := w.Step.Target.Name
-	body, err := withManagedFields(response, fields)
+	name, o := w.Step.Target.Name, writeOptions
+	o.Metadata = true // nobody looks at the rest of the answer
+	body, _, err := object.SpliceMetadata(response, managedFields, w.fields)
 	if err == nil {
-		body, _, err = r.write(ctx, func() ([]byte, error) {
-			return r.o.Target.Update(ctx, w.t, w.Step.Target.Namespace, name, body, writeOptions)
+		body, _, err = r.write(ctx, callKind{"update", w.t.GroupResource()}, func() ([]byte, error) {
+			return r.o.Target.Update(ctx, w.t, w.Step.Target.Namespace, name, body, o)
 		})
 	}
 	if fail.Is(err, fail.Busy) { // a controller was faster
-		patch := fmt.Appendf(nil, `{"metadata":{"managedFields":%s}}`, fields)
+		patch := fmt.Appendf(nil, `{"metadata":{"managedFields":%s}}`, w.fields)
 		body, err = r.patch(ctx, w.t, w.Step.Target, patch, "")
 	}
 	if err != nil {
@@ -239,27 +258,10 @@ func (r *Run) putManagedFields(ctx context.Context, w *work, response []byte) []
 	return body
 }
 
-// withManagedFields exchanges metadata.managedFields in an object's JSON.
-func withManagedFields(body, fields []byte) ([]byte, error) {
-	var top, metadata map[string]json.RawMessage
-	if err := json.Unmarshal(body, &top); err != nil {
-		return nil, err
-	}
-	if err := json.Unmarshal(top["metadata"], &metadata); err != nil {
-		return nil, err
-	}
-	metadata["managedFields"] = fields
-	var err error
-	if top["metadata"], err = json.Marshal(metadata); err != nil {
-		return nil, err
-	}
-	return json.Marshal(top)
-}
-
 func (r *Run) patch(ctx context.Context, t object.Type, ref object.Ref, patch []byte, subresource string) ([]byte, error) {
 	o := writeOptions
 	o.Subresource = subresource
-	body, _, err := r.write(ctx, func() ([]byte, error) {
+	body, _, err := r.write(ctx, callKind{"patch", t.GroupResource()}, func() ([]byte, error) {
 		return r.o.Target.Patch(ctx, t, ref.Namespace, ref.Name, types.MergePatchType, patch, o)
 	})
 	return body, err

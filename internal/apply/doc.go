@@ -11,7 +11,7 @@
 //   - nothing that exists is changed unless the policy says so (the labels and secrets that are merged into service accounts
 //     excepted, as in Velero);
 //   - no ownerReference is written whose owner was not seen alive;
-//   - the number of calls under way follows the server: it grows while answers come fast and is halved on 429;
+//   - the number of calls under way follows the server: it grows while few of them wait there, falls when many do, and is halved on 429;
 //   - memory is bounded by the bytes of the jobs under way.
 //
 // The package decides nothing about order and selection (package plan does), and does not know archives or stores.

@@ -10,13 +10,22 @@ import (
 )
 
 const (
-	startCalls = 8
+	startCalls = 4
+	leastCalls = 2
 	mostCalls  = 64
-	window     = 64 // answers between two looks at the latency
+	window     = 32 // answers between two looks at the latency
+
+	// The calls that wait in front of the server, by estimate, between which the limit stays as it is.
+	fewWaiting, manyWaiting = 8.0, 16.0
 )
 
-// limiter bounds the number of calls under way: one more after each window of fast answers, fewer when they take three
-// times as long as they did at best, half when the server refuses (additive increase, multiplicative decrease).
+// callKind is what calls have in common that take equally long when nothing is in their way.
+type callKind struct{ verb, groupResource string }
+
+// limiter bounds the number of calls under way. A server that has nothing else to do answers in the shortest time that was seen for a
+// kind of call; what a call takes longer it has spent waiting for others, ours or somebody else's. Of n calls that each take twice
+// the shortest time, half are waiting, and a call of somebody else waits behind them. So the limit grows as long as few wait and falls when many do: where
+// the server has room that is many calls, where it has none as many as keep it busy. It is halved when the server refuses.
 type limiter struct {
 	now   func() time.Time
 	fixed bool
@@ -25,14 +34,14 @@ type limiter struct {
 	free     *sync.Cond
 	limit    int
 	busy     int
-	times    []time.Duration // of the window
-	best     time.Duration   // lowest 95th percentile of a window so far
-	answers  int             // since the limit grew
-	throttle time.Time       // of the last halving
+	best     map[callKind]time.Duration // shortest so far
+	shares   []float64                  // of the window: how much of a call's time was not waiting
+	full     bool                       // in the window the limit held the run back
+	throttle time.Time                  // of the last halving
 }
 
 func newLimiter(fixed int, now func() time.Time) *limiter {
-	l := &limiter{now: now, limit: startCalls, fixed: fixed > 0}
+	l := &limiter{now: now, limit: startCalls, fixed: fixed > 0, best: map[callKind]time.Duration{}}
 	if l.fixed {
 		l.limit = fixed
 	}
@@ -68,36 +77,31 @@ func (l *limiter) release() {
 }
 
 // answered takes note of how long the server took for a call.
-func (l *limiter) answered(d time.Duration) {
+func (l *limiter) answered(kind callKind, d time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.fixed {
+	if l.fixed || d <= 0 {
 		return
 	}
-	if l.answers++; l.answers >= l.limit {
-		l.answers = 0
-		l.grow()
+	best, known := l.best[kind]
+	if !known || d < best {
+		best = d
+		l.best[kind] = d
 	}
-	if l.times = append(l.times, d); len(l.times) < window {
+	l.full = l.full || l.busy >= l.limit
+	if l.shares = append(l.shares, float64(best)/float64(d)); len(l.shares) < window {
 		return
 	}
-	slices.Sort(l.times)
-	p95 := l.times[window*95/100]
-	l.times = l.times[:0]
-	if l.best == 0 || p95 < l.best {
-		l.best = p95
-	}
-	if p95 > 3*l.best {
-		l.limit = max(startCalls/2, l.limit*3/4)
-	}
-}
-
-// grow lets one more call under way, if the limit is what holds the run back.
-func (l *limiter) grow() {
-	if l.busy >= l.limit && l.limit < mostCalls {
+	slices.Sort(l.shares)
+	waiting := float64(l.limit) * (1 - l.shares[window/2])
+	switch {
+	case waiting > manyWaiting:
+		l.limit = max(leastCalls, l.limit-max(1, int(waiting-manyWaiting)/2))
+	case waiting < fewWaiting && l.full && l.limit < mostCalls:
 		l.limit++
 		l.free.Signal()
 	}
+	l.shares, l.full = l.shares[:0], false
 }
 
 // refused halves the limit, at most once in the time that calls under way need to come back.

@@ -10,13 +10,14 @@ import (
 	"sync/atomic"
 
 	"hozon.dev/hozon/internal/cluster"
+	"hozon.dev/hozon/internal/fail"
 	"hozon.dev/hozon/internal/object"
 )
 
 const (
-	manyConflicts = 16      // existing objects of a place, after which all of them are read at once
+	manyConflicts = 6       // existing objects of a place, after which all of them are read at once
 	maxSiblings   = 4 << 20 // bytes of a list that are kept
-	maxListed     = 6 << 20 // bytes of all lists that are kept
+	maxListed     = 4 << 20 // bytes of all lists that are kept
 	maxPlaces     = 1 << 10 // places of which something is known: they come one after the other
 )
 
@@ -25,10 +26,9 @@ var errTooMany = errors.New("too many objects to keep")
 // siblings are the live objects of a place. The first ones that are in the way are read one by one; where there are many, one
 // list answers for the rest.
 type siblings struct {
-	target    Reader
+	run       *Run
 	t         object.Type
 	namespace string
-	lists     *lists
 
 	mu    sync.Mutex
 	asked int
@@ -74,7 +74,7 @@ func (r *Run) siblings(t object.Type, namespace string) *siblings {
 	defer r.mu.Unlock()
 	s := r.known[p]
 	if s == nil {
-		s = &siblings{target: r.o.Target, t: t, namespace: namespace, lists: &r.lists}
+		s = &siblings{run: r, t: t, namespace: namespace}
 		r.known[p] = s
 		if r.places = append(r.places, p); len(r.places) > maxPlaces {
 			delete(r.known, r.places[0])
@@ -95,12 +95,17 @@ func (s *siblings) get(ctx context.Context, name string) ([]byte, error) {
 	if ok {
 		return body, nil
 	}
-	return s.target.Get(ctx, s.t, s.namespace, name)
+	start := s.run.o.Now()
+	body, err := s.run.o.Target.Get(ctx, s.t, s.namespace, name)
+	if err == nil || fail.Is(err, fail.NotFound) {
+		s.run.limit.answered(callKind{"get", s.t.GroupResource()}, s.run.o.Now().Sub(start))
+	}
+	return body, err
 }
 
 // list reads all objects of the place. If that does not work, or there are too many, they go on being read one by one.
 func (s *siblings) list(ctx context.Context) {
-	stream, err := s.target.List(ctx, s.t, cluster.ListOptions{Namespace: s.namespace})
+	stream, err := s.run.o.Target.List(ctx, s.t, cluster.ListOptions{Namespace: s.namespace})
 	if err != nil {
 		return
 	}
@@ -120,5 +125,5 @@ func (s *siblings) list(ctx context.Context) {
 	if err != nil {
 		return
 	}
-	s.lists.keep(s, live, size)
+	s.run.lists.keep(s, live, size)
 }

@@ -32,6 +32,7 @@ type call struct {
 	body        []byte
 	contentType string
 	noRetry     bool
+	metadata    bool   // the answer may be without the rest
 	raw         string // a path that is no object's, in place of t, namespace and name
 }
 
@@ -100,6 +101,9 @@ func (c *Client) request(ctx context.Context, k call) (*http.Request, error) {
 		return nil, invalid("%s: %w", k.what(), err)
 	}
 	req.Header = http.Header{"Accept": {"application/json"}, "User-Agent": {c.agent}}
+	if k.metadata {
+		req.Header["Accept"] = []string{"application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"}
+	}
 	if k.body != nil {
 		contentType := k.contentType
 		if contentType == "" {

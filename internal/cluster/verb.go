@@ -87,6 +87,8 @@ type WriteOptions struct {
 	Force bool
 	// NoRetry returns a 429 at once, for callers that steer by it; see RetryAfter.
 	NoRetry bool
+	// Metadata asks for an answer with the metadata only (kind PartialObjectMetadata), which not every server gives; Update only.
+	Metadata bool
 }
 
 func (o WriteOptions) query() url.Values {
@@ -121,7 +123,7 @@ func (c *Client) Create(ctx context.Context, t object.Type, namespace string, bo
 func (c *Client) Update(ctx context.Context, t object.Type, namespace, name string, body []byte, o WriteOptions) ([]byte, error) {
 	return c.read(ctx, call{
 		verb: verbUpdate, method: http.MethodPut, t: t, namespace: namespace, name: name, subresource: o.Subresource,
-		query: o.query(), body: body, noRetry: o.NoRetry,
+		query: o.query(), body: body, noRetry: o.NoRetry, metadata: o.Metadata,
 	})
 }
 
