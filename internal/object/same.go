@@ -206,3 +206,18 @@ func number(v any) (float64, bool) {
 	}
 	return 0, false
 }
+
+// Differences are where two states of an object differ in any way, but for fields that are null: no rule is applied.
+func Differences(a, b *unstructured.Unstructured, o SameOptions) []Difference {
+	_, found := same(a, b, o, nil)
+	return found
+}
+
+// Normalise takes out of one state of an object, in place, what the rules say does not count, as far as this state alone shows it.
+func Normalise(o map[string]any) {
+	for _, r := range rules {
+		if r.applies(o) {
+			r.apply(o, o)
+		}
+	}
+}
