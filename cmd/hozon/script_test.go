@@ -128,6 +128,38 @@ func TestGuides(t *testing.T) {
 	testscript.Run(t, testscript.Params{Files: []string{file}, Cmds: commands, Setup: withCluster})
 }
 
+// TestProjectGuide runs the commands of the guide on projects as they stand there, on the run-book's project. That the image was rewritten
+// is a difference, so diff ends with 1 there.
+func TestProjectGuide(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts a control plane")
+	}
+	text, err := os.ReadFile("../../doc/guide/project.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	setup, err := os.ReadFile("testdata/guide/project.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := guideLine.FindAllString(string(text), -1)
+	if len(lines) < 12 {
+		t.Fatalf("found %d commands in the guide: has its form changed?", len(lines))
+	}
+	for i, line := range lines {
+		if line == "hozon project diff tree" {
+			lines[i] = "exits 1 " + line + "\nstdout 'containers/0/image: .*registry.example.com'"
+		}
+	}
+	before, files, _ := strings.Cut(string(setup), "\n-- ")
+	script := before + "\n" + strings.Join(lines, "\n") + "\nexec kubectl get configmap notes -n myproject\nexec kubectl get pvc uploaded -n myproject-test\n-- " + files
+	file := filepath.Join(t.TempDir(), "guide.txtar")
+	if err := os.WriteFile(file, []byte(script), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{Files: []string{file}, Cmds: commands, Setup: withCluster})
+}
+
 // fixtures is the folder with data written by the real tools, beside the repository.
 func fixtures(t testing.TB) string {
 	t.Helper()

@@ -21,6 +21,7 @@ import (
 	"hozon.dev/hozon/internal/cli/env"
 	"hozon.dev/hozon/internal/cli/install"
 	"hozon.dev/hozon/internal/cli/plugin"
+	"hozon.dev/hozon/internal/cli/project"
 	"hozon.dev/hozon/internal/cli/repo"
 	"hozon.dev/hozon/internal/cli/restore"
 	"hozon.dev/hozon/internal/cli/schedule"
@@ -62,7 +63,7 @@ HOZON_STORE) it needs no server, nothing but a kubeconfig and a folder or bucket
 	})
 	e.AddFlags(root.PersistentFlags())
 	root.AddCommand(backup.New(e), restore.New(e), schedule.New(e), backuplocation.New(e), snapshotlocation.New(e),
-		plugin.New(e), repo.New(e), client.New(e), cluster.New(e), server.New(e), install.New(e), install.NewUninstall(e), newVersion(e))
+		plugin.New(e), project.New(e), repo.New(e), client.New(e), cluster.New(e), server.New(e), install.New(e), install.NewUninstall(e), newVersion(e))
 	root.AddCommand(
 		verb("create", "Make backups, restores, schedules and locations", backup.NewCreate(e, "backup"), restore.NewCreate(e, "restore"),
 			schedule.NewCreate(e, "schedule"), backuplocation.NewCreate(e, "backup-location"), snapshotlocation.NewCreate(e, "snapshot-location")),
