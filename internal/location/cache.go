@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"os"
 	"sync"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -60,9 +61,20 @@ func (c *Cache) Forget(namespace, name string) {
 	delete(c.open, types.NamespacedName{Namespace: namespace, Name: name})
 }
 
-// fingerprint covers all that Open looks at but the files and variables of this process.
+// fingerprint covers all that Open looks at but variables of this process, and files that the drivers look at again by themselves.
 func fingerprint(loc *velerov1.BackupStorageLocation, secrets Secrets) ([sha256.Size]byte, error) {
 	spec := loc.Spec
-	data, err := json.Marshal([]any{spec.Provider, spec.Config, spec.Credential, spec.ObjectStorage, spec.AccessMode, secrets})
+	names := []string{spec.Config["customerKeyEncryptionFile"]}
+	if Provider(loc) == "azure" {
+		names = append(names, spec.Config["credentialsFile"], os.Getenv("AZURE_CREDENTIALS_FILE"))
+	}
+	var files [][]byte
+	for _, name := range names {
+		if name != "" {
+			data, _ := readFile("", name) // Open says what is wrong with it
+			files = append(files, data)
+		}
+	}
+	data, err := json.Marshal([]any{spec.Provider, spec.Config, spec.Credential, spec.ObjectStorage, spec.AccessMode, secrets, files})
 	return sha256.Sum256(data), err
 }

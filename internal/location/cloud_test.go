@@ -5,6 +5,8 @@ package location_test
 import (
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -62,6 +64,29 @@ func TestAzure(t *testing.T) {
 		t.Fatal(err)
 	}
 	signed(t, b)
+}
+
+// TestAzureFileRotates changes the credentials file of the server's own, as the kubelet does with a mounted Secret.
+func TestAzureFileRotates(t *testing.T) {
+	server := azureserver.Start(t, azureserver.TLS{})
+	isolate(t)
+	server.CreateContainer(t, "container")
+	file := filepath.Join(t.TempDir(), "cloud")
+	t.Setenv("AZURE_CREDENTIALS_FILE", file)
+	var cache location.Cache
+	loc := newLocation("azure", "container", map[string]string{"storageAccount": azureserver.Account, "storageAccountURI": server.Endpoint})
+	for key, kind := range map[string]fail.Kind{"dG9wc2VjcmV0": fail.Denied, azureserver.Key: fail.NotFound} {
+		if err := os.WriteFile(file, []byte("AZURE_STORAGE_KEY="+key), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		b, err := cache.Open(t.Context(), loc, location.Secrets{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.Stat(t.Context(), "k"); !fail.Is(err, kind) {
+			t.Errorf("with %s: %v", key, err)
+		}
+	}
 }
 
 func TestCloudsRefused(t *testing.T) {

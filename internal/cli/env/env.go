@@ -60,7 +60,7 @@ func (e *Env) AddFlags(f *pflag.FlagSet) {
 	f.StringVar(&e.Kubeconfig, "kubeconfig", "", "Path of the kubeconfig file (default: $KUBECONFIG, ~/.kube/config, or the pod's own account).")
 	f.StringVar(&e.KubeContext, "kubecontext", "", "Context of the kubeconfig file (default: its current one).")
 	f.StringVarP(&e.Namespace, "namespace", "n", namespace, "Namespace in which the server runs, and that backups and restores are recorded under.")
-	f.StringVar(&e.StoreURL, "store", e.Getenv("HOZON_STORE"), "Work without a server, on backups kept in a folder, file:///folder or s3://bucket/prefix?endpoint=… (default: $HOZON_STORE).")
+	f.StringVar(&e.StoreURL, "store", e.Getenv("HOZON_STORE"), "Work without a server, on backups kept in a folder, file:///folder, s3://bucket/prefix?endpoint=…, gs://bucket/prefix or azblob://container/prefix?account=NAME (default: $HOZON_STORE).")
 	f.BoolVar(&e.Debug, "debug", false, "Print more about what goes wrong.")
 }
 
