@@ -81,6 +81,10 @@ bench: ## Measure backup and restore of N=10000 objects, RUNS=5 times: table, an
 bench-velero: ## Measure against real Velero, in turns: backups of N=10000, restores of N_RESTORE=2000, RUNS=5 rounds (long)
 	$(GO) -C bench run . velero
 
+.PHONY: bench-transfer
+bench-transfer: peers ## Pull 1 GiB in 10,000 files out of a pod, against tar through kubectl exec (Linux, root)
+	HOZON_TRANSFER=1 $(GO) test -count=1 -timeout 30m -v -run '^TestSpeed$$' ./test/volume
+
 .PHONY: fuzz
 fuzz: ## Fuzz every reader for FUZZTIME (default 1m) each
 	@for p in $$(git grep -l '^func Fuzz' -- '*_test.go' | xargs -n1 dirname | sort -u); do \
