@@ -31,6 +31,7 @@ demo: build ## Back up a real Kubernetes, wreck it, bring it back, and compare e
 check: ## Format, vet, lint and the tests that need no servers (under a minute once built)
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -d $$(git ls-files '*.go'); exit 1; }
 	$(GO) vet ./...
+	$(GO) -C bench vet ./...
 	$$(tools/build tools/lint honnef.co/go/tools/cmd/staticcheck staticcheck) ./...
 	$(GO) test -short ./...
 
@@ -41,6 +42,7 @@ peers: # what tests run against; built before go test counts its time
 	@[ "$$(id -u)" != 0 ] || tools/node/install >/dev/null
 	@tools/build tools/gcs github.com/fsouza/fake-gcs-server fake-gcs-server >/dev/null
 	@tools/azure/install >/dev/null
+	@tools/build tools/helm helm.sh/helm/v3/cmd/helm helm >/dev/null
 	@tools/build tools/gen sigs.k8s.io/controller-tools/cmd/controller-gen controller-gen >/dev/null
 
 .PHONY: test
