@@ -28,7 +28,7 @@ func (r *Backups) carryOut(ctx context.Context, b *velerov1.Backup) {
 		switch {
 		case err == nil:
 			if archive, ok := result.Manifest.File(store.Archive.Of(b.Name)); ok {
-				annotate(result.Backup, AnnotationArchiveBytes, strconv.FormatInt(archive.Size, 10))
+				annotate(result.Backup, velerov1.AnnotationArchiveBytes, strconv.FormatInt(archive.Size, 10))
 			}
 			r.conclude(ctx, b, result.Backup)
 			return

@@ -14,9 +14,6 @@ import (
 	velerov1 "hozon.dev/hozon/api/velero/v1"
 )
 
-// AnnotationArchiveBytes on a Backup is the size of its archive, for the metric.
-const AnnotationArchiveBytes = "hozon.dev/archive-bytes"
-
 // Metrics are Velero's metrics, and some of ours, made of what is stored when they are asked for: a restart changes none of them.
 // Only the process that leads has them.
 type Metrics struct {
@@ -150,7 +147,7 @@ func (g *gatherer) latest(all []velerov1.Backup) {
 		g.send(prometheus.GaugeValue, "velero_backup_last_status", "Whether the last backup was completed without errors", "schedule", schedule, one(b.Status.Phase == velerov1.BackupPhaseCompleted))
 		g.send(prometheus.GaugeValue, "velero_backup_items_total", "Objects of the last backup", "schedule", schedule, float64(items))
 		g.send(prometheus.GaugeValue, "velero_backup_items_errors", "Errors of the last backup", "schedule", schedule, float64(b.Status.Errors))
-		if size, err := strconv.ParseFloat(b.Annotations[AnnotationArchiveBytes], 64); err == nil {
+		if size, err := strconv.ParseFloat(b.Annotations[velerov1.AnnotationArchiveBytes], 64); err == nil {
 			g.send(prometheus.GaugeValue, "velero_backup_tarball_size_bytes", "Size of the last backup's archive", "schedule", schedule, size)
 		}
 	}

@@ -59,7 +59,7 @@ func (p *progress) stop() {
 
 func (s *Site) writeProgress(ctx context.Context, o client.Object, value any) {
 	patch, err := json.Marshal([]map[string]any{
-		{"op": "test", "path": "/metadata/annotations/" + strings.ReplaceAll(AnnotationRun, "/", "~1"), "value": run(o)},
+		{"op": "test", "path": "/metadata/annotations/" + strings.ReplaceAll(velerov1.AnnotationRun, "/", "~1"), "value": run(o)},
 		{"op": "test", "path": "/status/phase", "value": "InProgress"},
 		{"op": "add", "path": "/status/progress", "value": value},
 	})

@@ -86,9 +86,9 @@ func (r *Restores) checkBackup(ctx context.Context, o *velerov1.Restore) ([]stri
 	switch b.Status.Phase {
 	case velerov1.BackupPhaseCompleted, velerov1.BackupPhasePartiallyFailed, "":
 	case velerov1.BackupPhaseFailed:
-		if o.Annotations[AnnotationAllowFailed] != "true" {
+		if o.Annotations[velerov1.AnnotationAllowFailed] != "true" {
 			return []string{fmt.Sprintf("backup %s is Failed: it may hold a part only, or nothing; to restore what there is, create the restore anew with the annotation %s=true",
-				b.Name, AnnotationAllowFailed)}, nil
+				b.Name, velerov1.AnnotationAllowFailed)}, nil
 		}
 	default:
 		return []string{fmt.Sprintf("backup %s is %s: it cannot be restored from; create the restore anew when the backup is Completed", b.Name, b.Status.Phase)}, nil

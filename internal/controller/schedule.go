@@ -165,7 +165,7 @@ func (r *Schedules) since(s *velerov1.Schedule, last *velerov1.Backup) time.Time
 }
 
 // made says that a Backup was made by a schedule of this cluster at its time, and not found in the bucket or made by hand from a schedule.
-func made(b *velerov1.Backup) bool { return b.Annotations[AnnotationRetry] != "" }
+func made(b *velerov1.Backup) bool { return b.Annotations[velerov1.AnnotationRetry] != "" }
 
 // last is the newest Backup of a Schedule in this cluster that the schedule made; nil: there is none.
 func (r *Schedules) last(ctx context.Context, s *velerov1.Schedule) (*velerov1.Backup, error) {
@@ -197,7 +197,7 @@ func (r *Schedules) retryAt(s *velerov1.Schedule, last *velerov1.Backup, due tim
 	if last == nil || !made(last) || last.Status.Phase != velerov1.BackupPhaseFailed || cancelled(last) || last.Status.CompletionTimestamp == nil {
 		return time.Time{}, false
 	}
-	n, err := strconv.Atoi(last.Annotations[AnnotationRetry])
+	n, err := strconv.Atoi(last.Annotations[velerov1.AnnotationRetry])
 	if err != nil || n < 0 || n >= len(retries) {
 		return time.Time{}, false
 	}
@@ -212,7 +212,7 @@ func (r *Schedules) retryAt(s *velerov1.Schedule, last *velerov1.Backup, due tim
 }
 
 func (r *Schedules) retry(ctx context.Context, s *velerov1.Schedule, last *velerov1.Backup, now time.Time) (reconcile.Result, error) {
-	n, _ := strconv.Atoi(last.Annotations[AnnotationRetry]) // retryAt has read it
+	n, _ := strconv.Atoi(last.Annotations[velerov1.AnnotationRetry]) // retryAt has read it
 	r.warning(s, "Retrying", "Schedule", fmt.Sprintf("backup %s failed, and is made again", last.Name))
 	return r.make(ctx, s, now, n+1)
 }
@@ -220,7 +220,7 @@ func (r *Schedules) retry(ctx context.Context, s *velerov1.Schedule, last *veler
 // make makes a Backup now, and notes that.
 func (r *Schedules) make(ctx context.Context, s *velerov1.Schedule, now time.Time, retry int) (reconcile.Result, error) {
 	b := schedule.Backup(s, schedule.Name(s.Name, now))
-	annotate(b, AnnotationRetry, strconv.Itoa(retry))
+	annotate(b, velerov1.AnnotationRetry, strconv.Itoa(retry))
 	if err := r.Client.Create(ctx, b); err != nil && !apierrors.IsAlreadyExists(err) {
 		r.warning(s, "NotCreated", "Schedule", "create backup "+b.Name+": "+err.Error())
 		return reconcile.Result{}, err

@@ -14,20 +14,8 @@ import (
 	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
-)
 
-// Annotations of ours on Backups and Restores.
-const (
-	// AnnotationRun is the id of the run that is, or was last, carrying it out.
-	AnnotationRun = "hozon.dev/run"
-	// AnnotationAttempt counts the runs, from 1.
-	AnnotationAttempt = "hozon.dev/attempt"
-	// AnnotationCancel, "true", asks for the end of what waits or runs.
-	AnnotationCancel = "hozon.dev/cancel"
-	// AnnotationAllowFailed, "true", on a Restore takes backups that failed.
-	AnnotationAllowFailed = "hozon.dev/allow-failed"
-	// AnnotationRetry on a Backup says that it repeats one of the same schedule that failed, and how often that was done.
-	AnnotationRetry = "hozon.dev/retry"
+	velerov1 "hozon.dev/hozon/api/velero/v1"
 )
 
 // maxAttempts bounds the runs of one Backup or Restore.
@@ -142,16 +130,16 @@ func label(o client.Object, key, value string) {
 // nextRun marks the object as carried out by a new run, and returns its id.
 func nextRun(o client.Object) string {
 	id := uuid.NewString()
-	annotate(o, AnnotationRun, id)
-	annotate(o, AnnotationAttempt, strconv.Itoa(attempt(o)+1))
+	annotate(o, velerov1.AnnotationRun, id)
+	annotate(o, velerov1.AnnotationAttempt, strconv.Itoa(attempt(o)+1))
 	return id
 }
 
-func run(o client.Object) string { return o.GetAnnotations()[AnnotationRun] }
+func run(o client.Object) string { return o.GetAnnotations()[velerov1.AnnotationRun] }
 
 // attempt is the number of the last run; 0: there was none. A number that was tampered with counts as the last one allowed.
 func attempt(o client.Object) int {
-	text, ok := o.GetAnnotations()[AnnotationAttempt]
+	text, ok := o.GetAnnotations()[velerov1.AnnotationAttempt]
 	if !ok {
 		return 0
 	}
@@ -162,4 +150,4 @@ func attempt(o client.Object) int {
 	return n
 }
 
-func cancelled(o client.Object) bool { return o.GetAnnotations()[AnnotationCancel] == "true" }
+func cancelled(o client.Object) bool { return o.GetAnnotations()[velerov1.AnnotationCancel] == "true" }

@@ -164,7 +164,7 @@ func (r *Syncs) adopt(ctx context.Context, l *velerov1.BackupStorageLocation, st
 func (r *Syncs) imported(l *velerov1.BackupStorageLocation, record *velerov1.Backup) *velerov1.Backup {
 	b := &velerov1.Backup{Spec: record.Spec, Status: record.Status}
 	b.Namespace, b.Name, b.Labels, b.Annotations = r.Namespace, record.Name, record.Labels, record.Annotations
-	for _, own := range []string{AnnotationRun, AnnotationAttempt, AnnotationCancel, AnnotationRetry} {
+	for _, own := range []string{velerov1.AnnotationRun, velerov1.AnnotationAttempt, velerov1.AnnotationCancel, velerov1.AnnotationRetry} {
 		delete(b.Annotations, own) // they speak of a run in the cluster where it was
 	}
 	b.Spec.StorageLocation = l.Name

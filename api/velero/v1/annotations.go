@@ -95,3 +95,19 @@ const (
 
 // AnnotationRestoreStatus on any object, "true" or "false", decides for it alone whether its status is restored.
 const AnnotationRestoreStatus = "velero.io/restore-status"
+
+// Annotations of Hozon on Backups and Restores.
+const (
+	// AnnotationRun is the id of the run that is, or was last, carrying it out.
+	AnnotationRun = "hozon.dev/run"
+	// AnnotationAttempt counts the runs, from 1.
+	AnnotationAttempt = "hozon.dev/attempt"
+	// AnnotationCancel, "true", asks for the end of what waits or runs.
+	AnnotationCancel = "hozon.dev/cancel"
+	// AnnotationAllowFailed, "true", on a Restore takes backups that failed.
+	AnnotationAllowFailed = "hozon.dev/allow-failed"
+	// AnnotationRetry is on a Backup that a Schedule made at its time: how often one that failed has been made again before it.
+	AnnotationRetry = "hozon.dev/retry"
+	// AnnotationArchiveBytes on a Backup is the size of its archive, for the metric.
+	AnnotationArchiveBytes = "hozon.dev/archive-bytes"
+)

@@ -8,17 +8,16 @@ import (
 	"github.com/spf13/cobra"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	velerov1 "hozon.dev/hozon/api/velero/v1"
 	"hozon.dev/hozon/internal/velero"
 )
-
-// CancelAnnotation asks the server to end a run.
-const CancelAnnotation = "hozon.dev/cancel"
 
 // NewCancel is the command that ends a run of the server's. over says that it has ended already, and how.
 func NewCancel[V any](e *Env, k velero.Kind[V], word, example string, over func(*V) (phase string, ended bool)) *cobra.Command {
 	return &cobra.Command{
 		Use: "cancel NAME", Short: fmt.Sprintf("End a %s that the server is working on", word), Example: example,
-		Long: fmt.Sprintf(`End a %s that the server is working on. It keeps what was done so far in its log and report, and ends within half a minute.
+		Long: fmt.Sprintf(`End a %s that the server is working on. It ends as Failed within half a minute: a backup leaves
+nothing in the bucket; what a restore has created stays.
 
 Velero's own server does not know this request and goes on.`, word),
 		Args:              cobra.ExactArgs(1),
@@ -35,7 +34,7 @@ Velero's own server does not know this request and goes on.`, word),
 			if phase, ended := over(item); ended {
 				return fmt.Errorf("%s %s has ended already: %s", word, args[0], phase)
 			}
-			merge := map[string]any{"metadata": map[string]any{"annotations": map[string]string{CancelAnnotation: "true"}}}
+			merge := map[string]any{"metadata": map[string]any{"annotations": map[string]string{velerov1.AnnotationCancel: "true"}}}
 			if _, err := k.Patch(c.Context(), server, args[0], merge); err != nil {
 				return err
 			}
