@@ -57,6 +57,8 @@ type lines struct {
 	want *IndexBlock // what the first line must be
 	last IndexEntry
 	n    int
+
+	words [4]string // r, ns, v and k of the last line: mostly those of the next, too
 }
 
 // read calls fn for each line; there must be count of them, unless count is negative.
@@ -109,12 +111,19 @@ type line struct {
 	O  int64   `json:"o"`
 	S  int64   `json:"s"`
 	H  string  `json:"h"`
+
+	pair [2]int64 // what B is a slice of, of a line that was read quickly
+	hash []byte   // H of such a line
 }
 
 func (l *lines) parse(raw []byte) (IndexEntry, error) {
 	var j line
-	if err := json.Unmarshal(raw, &j); err != nil {
-		return IndexEntry{}, err
+	if !j.quick(raw, &l.words) {
+		j = line{}
+		if err := json.Unmarshal(raw, &j); err != nil {
+			return IndexEntry{}, err
+		}
+		j.hash = []byte(j.H)
 	}
 	e, err := j.entry()
 	if err != nil {
@@ -136,6 +145,8 @@ const (
 	maxInflated = blockSize + 2*(MaxItem+16<<10)
 	maxPacked   = maxInflated + maxInflated>>8 + 1<<10 // stored blocks of 64 KiB, 5 bytes each, at the worst
 )
+
+var strictBase64 = base64.RawURLEncoding.Strict()
 
 func (j *line) entry() (IndexEntry, error) {
 	e := IndexEntry{Version: j.V, Kind: j.K, Preferred: j.P, Offset: j.O, Size: j.S}
@@ -162,8 +173,8 @@ func (j *line) entry() (IndexEntry, error) {
 	if e.Offset < tarBlock || e.Offset%tarBlock != 0 || e.Offset > maxInflated || e.Size < 0 || e.Size > MaxItem {
 		return e, fmt.Errorf("a body at %d of %d bytes cannot be", e.Offset, e.Size)
 	}
-	if len(j.H) == base64.RawURLEncoding.EncodedLen(len(e.Hash)) {
-		n, err := base64.RawURLEncoding.Strict().Decode(e.Hash[:], []byte(j.H))
+	if len(j.hash) == base64.RawURLEncoding.EncodedLen(len(e.Hash)) {
+		n, err := strictBase64.Decode(e.Hash[:], j.hash)
 		if err == nil && n == len(e.Hash) {
 			return e, nil
 		}
