@@ -208,8 +208,8 @@ func TestIdentity(t *testing.T) {
 			if info, err := b.Stat(t.Context(), name); err != nil || info.Size != 9<<20 {
 				t.Errorf("stat: %+v, %v", info, err)
 			}
-			// The emulator gives the key to sign with, but does not know the library's form of what is signed.
-			if signed, err := b.Sign(t.Context(), name, time.Minute); err != nil || !strings.Contains(signed, "skoid=23657296") {
+			// At 127.0.0.1 the name of the account does not stand in the address.
+			if signed, err := b.Sign(t.Context(), name, time.Minute); !fail.Is(err, fail.Unsupported) {
 				t.Errorf("sign: %q, %v", signed, err)
 			}
 		})

@@ -47,6 +47,7 @@ const (
 type Bucket struct {
 	service   *service.Client
 	container *container.Client
+	account   string
 	name      string
 	prefix    string // empty, or ends in "/"
 	endpoint  string

@@ -23,7 +23,7 @@ import (
 // Open checks cfg and finds credentials. It does not speak to the store's server (to Azure's resource manager it does, with LookUpKey): whether container and rights are
 // right shows at the first call.
 func Open(ctx context.Context, cfg Config) (*Bucket, error) {
-	b := &Bucket{name: cfg.Container, blockSize: cfg.BlockSize, words: cfg.Words, tls: cfg.tls(), pool: &part.Pool{}}
+	b := &Bucket{account: cfg.Account, name: cfg.Container, blockSize: cfg.BlockSize, words: cfg.Words, tls: cfg.tls(), pool: &part.Pool{}}
 	if err := b.open(ctx, cfg); err != nil {
 		return nil, fmt.Errorf("open store azblob://%s: %w", cfg.Container, err)
 	}

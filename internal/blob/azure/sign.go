@@ -50,6 +50,10 @@ func (b *Bucket) signature(ctx context.Context, values sas.BlobSignatureValues) 
 		query, err := values.SignWithSharedKey(b.key)
 		return query.Encode(), err
 	}
+	// The library takes the account's name for what is signed from the address.
+	if _, host, _ := strings.Cut(b.endpoint, "://"); !strings.HasPrefix(host, b.account+".") {
+		return "", fail.Errorf(fail.Unsupported, "with an identity URLs can be signed only where the address of the store begins with the account's name, which %s does not", b.endpoint)
+	}
 	start, expiry := values.StartTime.Format(sas.TimeFormat), values.ExpiryTime.Format(sas.TimeFormat)
 	delegated, err := b.service.GetUserDelegationCredential(ctx, service.KeyInfo{Start: &start, Expiry: &expiry}, nil)
 	if err != nil {
