@@ -32,6 +32,8 @@ func (r *Statuses) Add(m manager.Manager) error {
 var builtIn = []velerov1.PluginInfo{
 	{Name: "hozon.dev/file", Kind: "ObjectStore"},
 	{Name: "velero.io/aws", Kind: "ObjectStore"},
+	{Name: "velero.io/azure", Kind: "ObjectStore"},
+	{Name: "velero.io/gcp", Kind: "ObjectStore"},
 }
 
 // Reconcile answers a request, or removes one that was answered.

@@ -193,7 +193,7 @@ func TestServerStatus(t *testing.T) {
 	q := &velerov1.ServerStatusRequest{ObjectMeta: w.meta("q")}
 	w.create(q)
 	q = await(w, q, &velerov1.ServerStatusRequestList{}, func(q *velerov1.ServerStatusRequest) bool { return q.Status.Phase == "Processed" })
-	if q.Status.ServerVersion != "hozon v0.0.0-test" || len(q.Status.Plugins) == 0 {
+	if q.Status.ServerVersion != "hozon v0.0.0-test" || len(q.Status.Plugins) != 4 {
 		t.Errorf("status %+v", q.Status)
 	}
 	if got := w.http("/healthz"); got != "ok\n" {
