@@ -56,7 +56,8 @@ crash: peers ## Break everything: each store operation, 50 kills each, outages, 
 	HOZON_FRIENDLY=1 $(GO) test -count=1 -timeout 10m ./test/friendly
 
 .PHONY: peer
-peer: peers ## Let the real velero program drive our server (builds it once, minutes)
+peer: peers ## Velero and Hozon drive each other's servers, and restore each other's backups (builds Velero once, minutes)
+	HOZON_PEER=1 $(GO) -C bench test -count=1 -timeout 30m -v -run '^TestPeer' ./peer
 	HOZON_PEER=1 $(GO) test -count=1 -timeout 30m -v -run '^TestPeer' ./test/server
 
 .PHONY: scale
