@@ -33,6 +33,6 @@ func New(e *env.Env) *cobra.Command {
 		Aliases: []string{"backups"},
 		Short:   "Make, look at, check and delete backups",
 	}
-	c.AddCommand(NewCreate(e, "create"), NewGet(e, "get"), NewDescribe(e, "describe"), newLogs(e), newDownload(e), newVerify(e), newCancel(e), NewDelete(e, "delete"))
+	c.AddCommand(NewCreate(e, "create"), NewGet(e, "get"), NewDescribe(e, "describe"), newLogs(e), newDownload(e), newVerify(e), newCancel(e), newCluster(e), NewDelete(e, "delete"))
 	return c
 }

@@ -14,6 +14,7 @@ import (
 
 	"hozon.dev/hozon/internal/cli/env"
 	"hozon.dev/hozon/internal/dr"
+	"hozon.dev/hozon/internal/dr/bundle"
 	"hozon.dev/hozon/internal/dr/decode"
 	"hozon.dev/hozon/internal/fail"
 	"hozon.dev/hozon/internal/seal"
@@ -80,9 +81,18 @@ func (s *source) open(ctx context.Context, name string, use func(*dr.Image) erro
 	} else if sealed != nil {
 		r, size = sealed, sealed.Size
 	}
-	image, err := dr.Open(ctx, r, size, o)
+	var head [2]byte
+	if _, err := r.ReadAt(head[:], 0); err != nil && err != io.EOF {
+		return fmt.Errorf("open %s: %w", name, err)
+	}
+	var image *dr.Image
+	if bundle.Is(head[:]) {
+		image, _, err = dr.OpenArchive(ctx, r, size, o)
+	} else {
+		image, err = dr.Open(ctx, r, size, o)
+	}
 	if err != nil {
-		return fmt.Errorf("open etcd snapshot %s: %w", name, err)
+		return fmt.Errorf("open %s: %w", name, err)
 	}
 	return use(image)
 }

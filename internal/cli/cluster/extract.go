@@ -35,7 +35,7 @@ func newExtract(e *env.Env) *cobra.Command {
 	o := &extractOptions{}
 	c := &cobra.Command{
 		Use:   "extract FILE --as BACKUP",
-		Short: "Make a backup out of an etcd snapshot",
+		Short: "Make a backup out of an etcd snapshot, or an archive with one",
 		Long: `Make a backup out of an etcd snapshot, without an etcd or an API server: all objects, at the snapshot's revision. Of that
 backup, "restore create" brings back a namespace or a single object as of any other.
 

@@ -20,7 +20,7 @@ func newInspect(e *env.Env) *cobra.Command {
 	var output env.Output
 	c := &cobra.Command{
 		Use:   "inspect FILE",
-		Short: "Say what an etcd snapshot holds",
+		Short: "Say what an etcd snapshot, or an archive with one, holds",
 		Long: `Say what an etcd snapshot holds: members, revision, objects of each kind with the size that they have in etcd, what cannot be decoded, and the
 certificates that lie in objects, with the time of their end. The snapshot's hash is checked; nothing is written and no cluster is asked.
 

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bundle
+
+import (
+	"archive/tar"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"strings"
+	"sync"
+
+	"github.com/klauspost/compress/flate"
+	"github.com/klauspost/compress/gzip"
+
+	"hozon.dev/hozon/internal/fail"
+)
+
+// cached is how many inflated blocks are kept: 16 MiB.
+const cached = 64
+
+// Bundle is an archive that was opened.
+type Bundle struct {
+	Manifest Manifest
+
+	r      io.ReaderAt
+	places map[string]place
+
+	mu    sync.Mutex
+	cache map[int][]byte
+	order []int // of the cache, oldest first
+}
+
+// place is where a file's bytes lie in the tar.
+type place struct{ offset, size int64 }
+
+// Is says whether a file that begins with head may be an archive.
+func Is(head []byte) bool { return len(head) >= 2 && head[0] == 0x1f && head[1] == 0x8b }
+
+// Open reads an archive of size bytes once from the beginning to the end and compares every file in it with the manifest. visit, which may be nil, sees
+// every file but the manifest.
+func Open(ctx context.Context, r io.ReaderAt, size int64, visit func(*tar.Header, io.Reader) error) (*Bundle, error) {
+	b := &Bundle{r: r, places: map[string]place{}, cache: map[int][]byte{}}
+	gz, err := gzip.NewReader(cancelled{ctx, io.NewSectionReader(r, 0, size)})
+	if err != nil {
+		return nil, b.explain(ctx, err)
+	}
+	gz.Multistream(false)
+	counted := &counter{r: gz}
+	seen, err := b.scan(tar.NewReader(counted), counted, visit)
+	if err == nil {
+		_, err = io.Copy(io.Discard, io.LimitReader(counted, 1<<20))
+	}
+	if err != nil {
+		return nil, b.explain(ctx, err)
+	}
+	return b, b.compare(seen)
+}
+
+func (b *Bundle) explain(ctx context.Context, err error) error {
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case fail.Of(err) != fail.Unknown:
+		return err
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
+		return fail.Errorf(fail.Corrupt, "the archive was cut off")
+	}
+	return fail.Errorf(fail.Corrupt, "archive: %w", err)
+}
+
+// scan goes through the entries and reads the manifest, which is the last.
+func (b *Bundle) scan(t *tar.Reader, at *counter, visit func(*tar.Header, io.Reader) error) ([]File, error) {
+	var seen []File
+	for {
+		h, err := t.Next()
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil, fail.Errorf(fail.Corrupt, "the archive has no manifest")
+		case errors.Is(err, tar.ErrHeader) && len(seen) == 0:
+			return nil, fail.Errorf(fail.Invalid, "this is no archive of a control plane; if it is a compressed snapshot of etcd, unpack it first (gunzip)")
+		case err != nil:
+			return nil, err
+		}
+		name := strings.TrimSuffix(h.Name, "/")
+		if path.IsAbs(name) || path.Clean(name) != name || name == ".." || strings.HasPrefix(name, "../") || len(seen) > maxFiles {
+			return nil, fail.Errorf(fail.Corrupt, "the archive has an entry %.200q, or too many", h.Name)
+		}
+		if len(seen) == 0 && name != versionName {
+			return nil, fail.Errorf(fail.Invalid, "this is no archive of a control plane: its first entry is %.100q", name)
+		}
+		if name == ManifestName {
+			return seen, b.readManifest(t, h.Size)
+		}
+		if _, twice := b.places[h.Name]; twice {
+			return nil, fail.Errorf(fail.Corrupt, "the archive has %.200q twice", name)
+		}
+		b.places[h.Name] = place{at.n, h.Size}
+		f := File{Name: h.Name, Size: h.Size}
+		if h.Typeflag == tar.TypeReg {
+			sum := sha256.New()
+			body := io.TeeReader(t, sum)
+			if visit != nil {
+				if err := visit(h, body); err != nil {
+					return nil, err
+				}
+			}
+			if _, err := io.Copy(io.Discard, body); err != nil {
+				return nil, err
+			}
+			f.SHA256 = hex.EncodeToString(sum.Sum(nil))
+		}
+		seen = append(seen, f)
+	}
+}
+
+func (b *Bundle) readManifest(r io.Reader, size int64) error {
+	if size > maxManifest {
+		return fail.Errorf(fail.Corrupt, "a manifest of %d bytes", size)
+	}
+	text, err := io.ReadAll(r)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(text, &b.Manifest); err != nil {
+		return fail.Errorf(fail.Corrupt, "the manifest is not readable: %w", err)
+	}
+	if f := b.Manifest.Format; f > Format {
+		return fail.Errorf(fail.Unsupported, "the archive has format %d; this program knows up to %d: use a newer one", f, Format)
+	} else if f < 1 {
+		return fail.Errorf(fail.Corrupt, "a manifest without a format number")
+	}
+	return nil
+}
+
+// compare wants the entries and the manifest's list to be the same, and the blocks to ascend.
+func (b *Bundle) compare(seen []File) error {
+	m := &b.Manifest
+	if len(seen) != len(m.Files) {
+		return fail.Errorf(fail.Corrupt, "the manifest lists %d files, the archive has %d", len(m.Files), len(seen))
+	}
+	for i, f := range m.Files {
+		if s := seen[i]; s.Name != f.Name || s.SHA256 != f.SHA256 || s.Size != f.Size {
+			return fail.Errorf(fail.Corrupt, "%.200q is not what the manifest says", f.Name)
+		}
+	}
+	for i, k := range m.Blocks {
+		if k.Plain != int64(i)*blockSize || k.Offset < 0 || i > 0 && k.Offset <= m.Blocks[i-1].Offset {
+			return fail.Errorf(fail.Corrupt, "block %d of the manifest lies at %d (%d)", i, k.Offset, k.Plain)
+		}
+	}
+	return nil
+}
+
+// File opens a file of the archive for reading at any offset.
+func (b *Bundle) File(name string) (*io.SectionReader, error) {
+	p, ok := b.places[name]
+	if !ok {
+		return nil, fail.Errorf(fail.NotFound, "the archive has no %s", name)
+	}
+	return io.NewSectionReader(plain{b}, p.offset, p.size), nil
+}
+
+// plain is the tar as if it lay there.
+type plain struct{ b *Bundle }
+
+func (p plain) ReadAt(out []byte, off int64) (int, error) {
+	done := 0
+	for done < len(out) {
+		at := off + int64(done)
+		block, err := p.b.block(int(at / blockSize))
+		if err != nil {
+			return done, err
+		}
+		from := int(at % blockSize)
+		if from >= len(block) {
+			return done, io.EOF
+		}
+		done += copy(out[done:], block[from:])
+	}
+	return done, nil
+}
+
+// block inflates one block, or has it.
+func (b *Bundle) block(i int) ([]byte, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if have := b.cache[i]; have != nil {
+		return have, nil
+	}
+	if i >= len(b.Manifest.Blocks) {
+		return nil, fail.Errorf(fail.Corrupt, "the manifest has no block %d", i)
+	}
+	var buffer []byte
+	if len(b.order) == cached {
+		buffer = b.cache[b.order[0]][:0]
+		delete(b.cache, b.order[0])
+		b.order = b.order[1:]
+	}
+	if cap(buffer) < blockSize {
+		buffer = make([]byte, 0, blockSize)
+	}
+	in := flate.NewReader(io.NewSectionReader(b.r, b.Manifest.Blocks[i].Offset, 1<<62))
+	defer in.Close()
+	n, err := io.ReadFull(in, buffer[:blockSize])
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return nil, fmt.Errorf("inflate block %d of the archive: %w", i, err)
+	}
+	b.cache[i] = buffer[:n]
+	b.order = append(b.order, i)
+	return buffer[:n], nil
+}
+
+type counter struct {
+	r io.Reader
+	n int64
+}
+
+func (c *counter) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n += int64(n)
+	return n, err
+}
+
+// cancelled ends with its context.
+type cancelled struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (c cancelled) Read(p []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.r.Read(p)
+}

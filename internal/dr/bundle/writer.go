@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bundle
+
+import (
+	"archive/tar"
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"time"
+
+	"github.com/klauspost/compress/flate"
+
+	"hozon.dev/hozon/internal/fail"
+)
+
+// Writer writes an archive. It is not safe for concurrent use.
+type Writer struct {
+	blocks *blocks
+	tar    *tar.Writer
+	files  []File
+	now    time.Time
+}
+
+// NewWriter begins an archive.
+func NewWriter(w io.Writer, now time.Time) (*Writer, error) {
+	b, err := newBlocks(w)
+	if err != nil {
+		return nil, err
+	}
+	out := &Writer{blocks: b, tar: tar.NewWriter(b), now: now}
+	return out, out.AddBytes(versionName, []byte(fmt.Sprintf("%d\n", Format)))
+}
+
+// AddBytes adds a file of ours.
+func (w *Writer) AddBytes(name string, content []byte) error {
+	return w.Add(&tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o600, Size: int64(len(content)), ModTime: w.now}, bytes.NewReader(content))
+}
+
+// Add adds an entry as a machine's tar described it; r has exactly the bytes that it announces.
+func (w *Writer) Add(h *tar.Header, r io.Reader) error {
+	f := File{Name: h.Name, Size: h.Size, Mode: h.Mode, UID: h.Uid, GID: h.Gid}
+	switch h.Typeflag {
+	case tar.TypeReg:
+		f.Type = "file"
+	case tar.TypeDir:
+		f.Type = "folder"
+	case tar.TypeSymlink, tar.TypeLink:
+		f.Type, f.Target = "link", h.Linkname
+	default:
+		return nil // devices and pipes are made anew by who needs them
+	}
+	if len(w.files) == maxFiles {
+		return fail.Errorf(fail.Unsupported, "more than %d files", maxFiles)
+	}
+	h.Format = tar.FormatPAX
+	if err := w.tar.WriteHeader(h); err != nil {
+		return fmt.Errorf("write %s: %w", h.Name, err)
+	}
+	if f.Type == "file" {
+		sum := sha256.New()
+		n, err := io.Copy(io.MultiWriter(w.tar, sum), r)
+		if err == nil && n != h.Size {
+			err = fail.Errorf(fail.Corrupt, "%d bytes announced, %d came", h.Size, n)
+		}
+		if err != nil {
+			return fmt.Errorf("write %s: %w", h.Name, err)
+		}
+		f.SHA256 = hex.EncodeToString(sum.Sum(nil))
+	}
+	w.files = append(w.files, f)
+	return nil
+}
+
+// Close adds the manifest, with the lists that only the Writer knows, and ends the archive.
+func (w *Writer) Close(m *Manifest) error {
+	if err := w.tar.Flush(); err != nil {
+		return err
+	}
+	if err := w.blocks.flush(); err != nil { // the manifest has to list the block with the last files, too
+		return err
+	}
+	m.Format, m.Files = Format, w.files
+	m.Blocks = append([]Block{}, w.blocks.list...)
+	text, err := json.MarshalIndent(m, "", " ")
+	if err != nil {
+		return err
+	}
+	if err := w.AddBytes(ManifestName, text); err != nil {
+		return err
+	}
+	if err := w.tar.Close(); err != nil {
+		return err
+	}
+	return w.blocks.close()
+}
+
+// blocks is a gzip member made of pieces that do not refer to each other.
+type blocks struct {
+	out     io.Writer
+	deflate *flate.Writer
+	open    []byte
+	list    []Block
+	offset  int64
+	plain   int64
+	crc     uint32
+}
+
+// gzipHead is that of a member without name and time.
+var gzipHead = []byte{0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255}
+
+func newBlocks(w io.Writer) (*blocks, error) {
+	b := &blocks{out: w, open: make([]byte, 0, blockSize)}
+	var err error
+	if b.deflate, err = flate.NewWriter(nil, 2); err != nil {
+		return nil, err
+	}
+	return b, b.put(gzipHead)
+}
+
+func (b *blocks) put(p []byte) error {
+	n, err := b.out.Write(p)
+	b.offset += int64(n)
+	return err
+}
+
+func (b *blocks) Write(p []byte) (int, error) {
+	done := 0
+	for done < len(p) {
+		n := min(len(p)-done, blockSize-len(b.open))
+		b.open = append(b.open, p[done:done+n]...)
+		done += n
+		if len(b.open) == blockSize {
+			if err := b.flush(); err != nil {
+				return done, err
+			}
+		}
+	}
+	return done, nil
+}
+
+type toOut struct{ *blocks }
+
+func (t toOut) Write(p []byte) (int, error) { return len(p), t.put(p) }
+
+func (b *blocks) flush() error {
+	if len(b.open) == 0 {
+		return nil
+	}
+	b.list = append(b.list, Block{Offset: b.offset, Plain: b.plain})
+	b.deflate.Reset(toOut{b})
+	if _, err := b.deflate.Write(b.open); err != nil {
+		return err
+	}
+	if err := b.deflate.Flush(); err != nil {
+		return err
+	}
+	b.crc = crc32.Update(b.crc, crc32.IEEETable, b.open)
+	b.plain += int64(len(b.open))
+	b.open = b.open[:0]
+	return nil
+}
+
+func (b *blocks) close() error {
+	if err := b.flush(); err != nil {
+		return err
+	}
+	end := []byte{3, 0} // an empty final block
+	end = binary.LittleEndian.AppendUint32(end, b.crc)
+	return b.put(binary.LittleEndian.AppendUint32(end, uint32(b.plain)))
+}

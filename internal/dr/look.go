@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dr
+
+import (
+	"context"
+	"path"
+	"slices"
+	"strings"
+
+	"hozon.dev/hozon/internal/dr/bundle"
+	"hozon.dev/hozon/internal/host"
+)
+
+// Layouts that are known by their looks.
+const (
+	LayoutKubeadm = "kubeadm" // static pods below /etc/kubernetes/manifests
+	LayoutSystemd = "systemd" // plain etcd or API server, started by the system
+	LayoutNone    = "none"    // nothing of a control plane runs there
+)
+
+// parts are the programs that are looked for.
+var parts = []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet"}
+
+// lookScript prints every process whose program is one of parts: P, program, arguments, E, those of its variables that configure etcd; each ended by NUL.
+const lookScript = `for p in /proc/[0-9]*; do
+	exe=$(tr '\0' '\n' <"$p/cmdline" 2>/dev/null | head -n 1); exe=${exe##*/}
+	case $exe in etcd|kube-apiserver|kube-controller-manager|kube-scheduler|kubelet) ;; *) continue ;; esac
+	printf 'P\0%s\0' "$exe"; tail -c +1 "$p/cmdline"; printf 'E\0'
+	tr '\0' '\n' <"$p/environ" 2>/dev/null | grep '^ETCD_' | tr '\n' '\0'
+done; :`
+
+// process is a part of the control plane that runs on a machine.
+type process struct {
+	name string
+	args []string
+	env  map[string]string
+}
+
+// flag is the value of a flag of the process, or of the variable by which etcd takes it; "" if it has none.
+func (p process) flag(name string) string {
+	for i, a := range p.args {
+		a = strings.TrimPrefix(strings.TrimPrefix(a, "-"), "-")
+		if v, ok := strings.CutPrefix(a, name+"="); ok {
+			return v
+		}
+		if a == name && strings.HasPrefix(p.args[i], "-") && i+1 < len(p.args) && !strings.HasPrefix(p.args[i+1], "-") {
+			return p.args[i+1]
+		}
+	}
+	return p.env["ETCD_"+strings.ToUpper(strings.ReplaceAll(name, "-", "_"))]
+}
+
+// machine is what was found on a host.
+type machine struct {
+	*host.Host
+	layout    string
+	processes []process
+}
+
+// process finds a part of the control plane; nil if it does not run there.
+func (m *machine) process(name string) *process {
+	for i := range m.processes {
+		if m.processes[i].name == name {
+			return &m.processes[i]
+		}
+	}
+	return nil
+}
+
+// look finds out what runs on a machine.
+func look(ctx context.Context, h *host.Host) (*machine, error) {
+	out, err := h.Run(ctx, "sh", "-c", lookScript)
+	if err != nil {
+		return nil, err
+	}
+	m := &machine{Host: h, layout: LayoutNone, processes: parseProcesses(string(out))}
+	if len(m.processes) == 0 {
+		return m, nil
+	}
+	m.layout = LayoutSystemd
+	if _, err := h.Run(ctx, "test", "-d", "/etc/kubernetes/manifests"); err == nil {
+		m.layout = LayoutKubeadm
+	}
+	return m, nil
+}
+
+func parseProcesses(text string) []process {
+	var all []process
+	tokens := strings.Split(strings.TrimSuffix(text, "\x00"), "\x00")
+	inEnv := false
+	for i := 0; i < len(tokens); i++ {
+		switch {
+		case tokens[i] == "P" && i+1 < len(tokens) && slices.Contains(parts, tokens[i+1]):
+			all = append(all, process{name: tokens[i+1], env: map[string]string{}})
+			inEnv = false
+			i += 2 // the program's own name
+		case len(all) == 0:
+		case tokens[i] == "E":
+			inEnv = true
+		case inEnv:
+			if k, v, ok := strings.Cut(tokens[i], "="); ok {
+				all[len(all)-1].env[k] = v
+			}
+		default:
+			all[len(all)-1].args = append(all[len(all)-1].args, tokens[i])
+		}
+	}
+	return all
+}
+
+// fixed are the places of configuration that no flag names.
+var fixed = []string{
+	"/etc/kubernetes", "/etc/etcd", "/etc/default/etcd", "/etc/sysconfig/etcd",
+	"/etc/systemd/system/etcd.service", "/etc/systemd/system/etcd.service.d", "/lib/systemd/system/etcd.service", "/usr/lib/systemd/system/etcd.service",
+	"/var/lib/kubelet/config.yaml", "/var/lib/kubelet/kubeadm-flags.env", "/var/lib/kubelet/pki", "/etc/default/kubelet", "/etc/sysconfig/kubelet",
+	"/etc/systemd/system/kubelet.service", "/etc/systemd/system/kubelet.service.d", "/usr/lib/systemd/system/kubelet.service.d",
+	"/etc/cni/net.d", "/etc/containerd", "/etc/crictl.yaml", "/etc/docker/daemon.json", "/etc/docker/certs.d", "/etc/crio",
+}
+
+// data are flags that name what the machine makes, not what it is told.
+var data = []string{"data-dir", "wal-dir", "root-dir", "log-dir", "log-file", "audit-log-path", "volume-plugin-dir", "container-runtime-endpoint", "image-service-endpoint", "seccomp-profile-root"}
+
+// paths are the files and folders that are worth saving: those that flags name, the fixed places, and what the inventory adds. A folder stands for what
+// is below it.
+func (m *machine) paths() []string {
+	all := append([]string{}, m.Spec.Files...)
+	if len(m.processes) > 0 {
+		all = append(all, fixed...)
+	}
+	for _, p := range m.processes {
+		for _, a := range p.args {
+			name, value, ok := strings.Cut(strings.TrimLeft(a, "-"), "=")
+			if ok && !slices.Contains(data, name) {
+				all = append(all, value)
+			} else if !ok && strings.HasPrefix(a, "-") && !slices.Contains(data, name) {
+				all = append(all, p.flag(name))
+			}
+		}
+		for name, value := range p.env {
+			if name != "ETCD_DATA_DIR" && name != "ETCD_WAL_DIR" {
+				all = append(all, value)
+			}
+		}
+	}
+	all = slices.DeleteFunc(all, func(f string) bool {
+		return !path.IsAbs(f) || path.Clean(f) != f || f == "/" || strings.HasPrefix(f, "/proc/") || strings.HasPrefix(f, "/sys/") || strings.HasPrefix(f, "/dev/")
+	})
+	slices.Sort(all)
+	all = slices.Compact(all)
+	return slices.DeleteFunc(slices.Clone(all), func(f string) bool {
+		return slices.ContainsFunc(all, func(outer string) bool { return strings.HasPrefix(f, outer+"/") })
+	})
+}
+
+// facts are what the manifest says of a machine.
+func (m *machine) facts() bundle.Host {
+	h := bundle.Host{Name: m.Name(), Address: m.Spec.Address, Layout: m.layout, Processes: []bundle.Process{}}
+	for _, p := range m.processes {
+		h.Processes = append(h.Processes, bundle.Process{Name: p.name, Args: p.args})
+	}
+	if api := m.process("kube-apiserver"); api != nil {
+		h.Prefix = api.flag("etcd-prefix")
+		if config := api.flag("encryption-provider-config"); path.IsAbs(config) {
+			h.EncryptionConfig = m.entry(config)
+		}
+	}
+	return h
+}
+
+// entry is the name in the archive of a file of the machine.
+func (m *machine) entry(file string) string { return "hosts/" + m.Name() + "/files" + path.Clean(file) }

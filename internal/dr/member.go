@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dr
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+	"google.golang.org/grpc"
+
+	"hozon.dev/hozon/internal/etcd"
+	"hozon.dev/hozon/internal/fail"
+)
+
+// askTimeout bounds every question to a member but the snapshot itself.
+const askTimeout = 15 * time.Second
+
+// member is one member of etcd that answers, reached through the machine that it runs on.
+type member struct {
+	on       *machine
+	endpoint string
+	client   *clientv3.Client
+	status   *clientv3.StatusResponse
+}
+
+// connect speaks to the etcd of a machine over the address that it listens at there, with the certificates that its flags name.
+func connect(ctx context.Context, m *machine) (*member, error) {
+	p := m.process("etcd")
+	if p == nil {
+		return nil, fail.Errorf(fail.NotFound, "host %s: no etcd runs there", m.Name())
+	}
+	endpoint, _, _ := strings.Cut(cmp.Or(p.flag("listen-client-urls"), p.flag("advertise-client-urls"), "http://127.0.0.1:2379"), ",")
+	security, err := clientTLS(ctx, m, p, endpoint)
+	if err != nil {
+		return nil, err
+	}
+	dial := func(ctx context.Context, address string) (net.Conn, error) { return m.Dial(ctx, "tcp", address) }
+	client, err := clientv3.New(clientv3.Config{
+		Endpoints: []string{strings.Replace(endpoint, "://0.0.0.0:", "://127.0.0.1:", 1)}, TLS: security, Logger: zap.NewNop(),
+		DialOptions: []grpc.DialOption{grpc.WithContextDialer(dial)}, Context: ctx,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("host %s: etcd at %s: %w", m.Name(), endpoint, err)
+	}
+	out := &member{on: m, endpoint: client.Endpoints()[0], client: client}
+	ask, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	if out.status, err = client.Status(ask, out.endpoint); err != nil {
+		client.Close()
+		return nil, fail.Errorf(fail.Transient, "host %s: etcd at %s does not answer: %w", m.Name(), endpoint, err)
+	}
+	return out, nil
+}
+
+// clientTLS reads the certificates through the machine: those with which its API server speaks to etcd, else etcd's own.
+func clientTLS(ctx context.Context, m *machine, p *process, endpoint string) (*tls.Config, error) {
+	if !strings.HasPrefix(endpoint, "https://") {
+		return nil, nil
+	}
+	ca, cert, key := p.flag("trusted-ca-file"), p.flag("cert-file"), p.flag("key-file")
+	if api := m.process("kube-apiserver"); api != nil && api.flag("etcd-certfile") != "" {
+		ca, cert, key = cmp.Or(api.flag("etcd-cafile"), ca), api.flag("etcd-certfile"), api.flag("etcd-keyfile")
+	}
+	var pems [3][]byte
+	for i, file := range []string{ca, cert, key} {
+		if file == "" {
+			return nil, fail.Errorf(fail.Unsupported, "host %s: etcd speaks TLS at %s, and no flag of it or of an API server there names the files to speak to it with", m.Name(), endpoint)
+		}
+		var err error
+		if pems[i], err = m.Run(ctx, "cat", "--", file); err != nil {
+			return nil, err
+		}
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pems[0]) {
+		return nil, fail.Errorf(fail.Corrupt, "host %s: %s holds no certificate", m.Name(), ca)
+	}
+	pair, err := tls.X509KeyPair(pems[1], pems[2])
+	if err != nil {
+		return nil, fail.Errorf(fail.Corrupt, "host %s: %s and %s are no pair: %w", m.Name(), cert, key, err)
+	}
+	return &tls.Config{RootCAs: pool, Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
+}
+
+// healthiest is the member to take the snapshot from: no learner, without errors, the furthest; the first of those by name.
+func healthiest(all []*member) (*member, error) {
+	fit := slices.DeleteFunc(slices.Clone(all), func(m *member) bool { return m.status.IsLearner || len(m.status.Errors) > 0 || m.status.Leader == 0 })
+	if len(fit) == 0 {
+		return nil, fail.Errorf(fail.Busy, "no member of etcd is healthy: each is a learner, has no leader, or raises an alarm")
+	}
+	return slices.MaxFunc(fit, func(a, b *member) int {
+		return cmp.Or(cmp.Compare(a.status.RaftAppliedIndex, b.status.RaftAppliedIndex), cmp.Compare(b.on.Name(), a.on.Name()))
+	}), nil
+}
+
+// members lists what etcd says about its members.
+func (m *member) members(ctx context.Context) ([]etcd.Member, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	list, err := m.client.MemberList(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("host %s: list etcd's members: %w", m.on.Name(), err)
+	}
+	var all []etcd.Member
+	for _, e := range list.Members {
+		all = append(all, etcd.Member{ID: strconv.FormatUint(e.ID, 16), Name: e.Name, PeerURLs: e.PeerURLs, ClientURLs: e.ClientURLs, Learner: e.IsLearner})
+	}
+	return all, nil
+}
+
+// snapshot has etcd send its database; size is known from the first message on.
+func (m *member) snapshot(ctx context.Context) (r io.Reader, size int64, err error) {
+	stream, err := pb.NewMaintenanceClient(m.client.ActiveConnection()).Snapshot(ctx, &pb.SnapshotRequest{})
+	if err != nil {
+		return nil, 0, fmt.Errorf("host %s: ask etcd for a snapshot: %w", m.on.Name(), err)
+	}
+	first, err := stream.Recv()
+	if err != nil {
+		return nil, 0, fmt.Errorf("host %s: ask etcd for a snapshot: %w", m.on.Name(), err)
+	}
+	const hash = 32 // follows the database
+	return &blobs{stream: stream, part: first.Blob}, int64(len(first.Blob)) + int64(first.RemainingBytes) + hash, nil
+}
+
+// blobs is the content of the messages one after the other.
+type blobs struct {
+	stream grpc.ServerStreamingClient[pb.SnapshotResponse]
+	part   []byte
+}
+
+func (b *blobs) Read(p []byte) (int, error) {
+	for len(b.part) == 0 {
+		next, err := b.stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return 0, io.EOF
+		}
+		if err != nil {
+			return 0, fmt.Errorf("etcd's snapshot broke off: %w", err)
+		}
+		b.part = next.Blob
+	}
+	n := copy(p, b.part)
+	b.part = b.part[n:]
+	return n, nil
+}
