@@ -13,11 +13,10 @@ import (
 
 // An output is a file that is being written, beside its place.
 type output struct {
-	in     folder
-	file   *os.File // nil: it could not be made, its bytes are thrown away
-	part   string
-	at     int64
-	failed error
+	in   folder
+	file *os.File // nil: it could not be made, its bytes are thrown away
+	part string
+	at   int64
 }
 
 // partName is where a file is written until it is whole: the same for the same file, another one when it has changed.

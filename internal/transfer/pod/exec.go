@@ -14,8 +14,8 @@ import (
 	"sync"
 	"time"
 
-	"k8s.io/apimachinery/pkg/util/httpstream"
 	"k8s.io/client-go/tools/remotecommand"
+	"k8s.io/streaming/pkg/httpstream"
 
 	"hozon.dev/hozon/internal/fail"
 	"hozon.dev/hozon/internal/transfer"
