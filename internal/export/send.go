@@ -95,9 +95,10 @@ func (r *importing) failed(s plan.Step, err error) outcome {
 	return outcome{item: r.item(s, report.Failed, r.where(s)+message(err)), passing: passing(err)}
 }
 
-// passing reports whether an error may pass when more of the project is there.
+// passing reports whether an error may pass when more of the project is there. A field that the schema does not have, which server-side apply
+// answers with a fault of its own, stays unknown.
 func passing(err error) bool {
-	return !fail.Is(err, fail.Invalid) && !conflict(err)
+	return !fail.Is(err, fail.Invalid) && !conflict(err) && !strings.Contains(err.Error(), "typed patch object")
 }
 
 // conflict reports whether another manager holds fields that the manifest sets.

@@ -258,7 +258,7 @@ func (o *exportOptions) tell(e *env.Env, r export.Result) error {
 	for _, p := range r.Problems {
 		texts = append(texts, p.Text)
 	}
-	for _, line := range env.FirstLines("not exported", texts) {
+	for _, line := range env.FirstLines("problem", texts) {
 		e.Say("%s", line)
 	}
 	at := ""
