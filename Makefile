@@ -80,6 +80,10 @@ dev-down: ## Stop the dev cluster and leave nothing behind
 bench: ## Measure backup and restore of N=10000 objects, RUNS=5 times: table, and JSON in bench/out (N=300 RUNS=1 is a smoke test)
 	$(GO) -C bench run .
 
+.PHONY: bench-project
+bench-project: ## Measure the export of N=5000 objects as manifests, RUNS=5 times
+	N=$${N:-5000} $(GO) -C bench run . -only project
+
 .PHONY: bench-velero
 bench-velero: ## Measure against real Velero, in turns: backups of N=10000, restores of N_RESTORE=2000, RUNS=5 rounds (long)
 	$(GO) -C bench run . velero

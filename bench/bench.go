@@ -112,6 +112,9 @@ func (b *bench) measure(ctx context.Context) error {
 	if b.corpus, err = b.fill(ctx, source); err != nil {
 		return err
 	}
+	if b.o.only == "project" {
+		return b.exports(ctx, source)
+	}
 	if b.o.only != "restore" {
 		if err := b.backups(ctx, source); err != nil {
 			return err

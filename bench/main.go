@@ -44,7 +44,7 @@ func main() {
 	flag.IntVar(&o.n, "n", fromEnv("N", 10000), "how many objects (also the variable N)")
 	flag.IntVar(&o.nRestore, "restore", fromEnv("N_RESTORE", 0), "restore about so many of them; 0: all (also N_RESTORE)")
 	flag.IntVar(&o.runs, "runs", fromEnv("RUNS", 5), "measured runs of each, after one warm-up (also RUNS)")
-	flag.StringVar(&o.only, "only", "", "measure only 'backup' or 'restore'")
+	flag.StringVar(&o.only, "only", "", "measure only 'backup', 'restore' or 'project' (export as manifests; otherwise not measured)")
 	flag.StringVar(&o.store, "store", "s3", "where the backups go: 's3' (a server on loopback) or 'dir'")
 	flag.StringVar(&o.profile, "profile", "", "afterwards run both once more, profiled, and leave the profiles in this folder")
 	flag.Parse()
@@ -69,8 +69,8 @@ func run(ctx context.Context, o options, args []string) error {
 		return fmt.Errorf("what is %q?", args)
 	case o.n < 100 || o.runs < 1:
 		return errors.New("at least 100 objects and one run")
-	case o.only != "" && o.only != "backup" && o.only != "restore":
-		return fmt.Errorf("-only %q: backup or restore", o.only)
+	case o.only != "" && o.only != "backup" && o.only != "restore" && o.only != "project":
+		return fmt.Errorf("-only %q: backup, restore or project", o.only)
 	case o.store != "s3" && o.store != "dir":
 		return fmt.Errorf("-store %q: s3 or dir", o.store)
 	}

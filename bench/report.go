@@ -21,6 +21,7 @@ type result struct {
 	Corpus     corpusFacts
 	LoadBefore string
 	LoadAfter  string
+	Exports    []sample `json:",omitempty"`
 	Backups    []sample
 	Restores   []sample
 	Figures    []figure
@@ -53,6 +54,9 @@ type aim struct{ floor, goal float64 }
 // theCorpus is how many objects the floors are for.
 const theCorpus = 10000
 
+// theProject is the same for the export of a project.
+const theProject = 5000
+
 func (b *bench) figures() []figure {
 	var out []figure
 	add := func(runs []sample, f figure, a aim, value func(sample) float64) {
@@ -66,7 +70,7 @@ func (b *bench) figures() []figure {
 		slices.Sort(all)
 		f.Min, f.Max, f.Median = all[0], all[len(all)-1], median(all)
 		f.Floor, f.Goal = a.floor, a.goal
-		if b.o.n == theCorpus && b.o.store == "s3" {
+		if b.o.n == theCorpus && b.o.store == "s3" || b.o.only == "project" && b.o.n == theProject {
 			f.Verdict = f.judge()
 		}
 		out = append(out, f)
@@ -82,6 +86,11 @@ func (b *bench) figures() []figure {
 	add(x, figure{What: "backup: API calls", Unit: ""}, aim{}, func(r sample) float64 { return float64(r.calls()) })
 	add(x, figure{What: "backup: archive", Unit: "MB", digits: 2}, aim{}, func(r sample) float64 { return float64(r.Bytes) / 1e6 })
 	y := b.result.Restores
+	z := b.result.Exports
+	add(z, figure{What: "project export: time", Unit: "s", digits: 2}, aim{2, 0.8}, func(r sample) float64 { return s(r.Wall) })
+	add(z, figure{What: "project export: objects", Unit: ""}, aim{}, func(r sample) float64 { return float64(r.Objects) })
+	add(z, figure{What: "project export: own CPU", Unit: "s", digits: 2}, aim{}, func(r sample) float64 { return s(r.CPU) })
+	add(z, figure{What: "project export: peak memory", Unit: "MiB", digits: 1}, aim{100, 64}, func(r sample) float64 { return mib(r.Peak) })
 	add(y, figure{What: "restore: time", Unit: "s", digits: 2}, aim{}, func(r sample) float64 { return s(r.Wall) })
 	add(y, figure{What: "restore: rate", Unit: "objects/s", more: true}, aim{300, 480}, rate)
 	add(y, figure{What: "restore: own CPU", Unit: "s", digits: 2}, aim{}, func(r sample) float64 { return s(r.CPU) })

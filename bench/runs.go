@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -91,6 +92,37 @@ func (b *bench) storeDir() string {
 		return filepath.Join(b.dir, "store")
 	}
 	return b.s3.BucketDir(bucket)
+}
+
+// exports measures exports of everything as manifests, each into a new folder.
+func (b *bench) exports(ctx context.Context, source plane) error {
+	for i := range b.o.runs + 1 {
+		dir := filepath.Join(b.dir, fmt.Sprintf("tree-%d", i))
+		s, err := b.around(ctx, source, b.hozon, "project", "export", "--all-namespaces", "--to", dir)
+		if err != nil {
+			return err
+		}
+		err = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			info, err := d.Info()
+			s.Objects++
+			s.Bytes += info.Size()
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if s.Objects < b.corpus.made.objects*9/10 {
+			return fmt.Errorf("only %d of %d objects were exported", s.Objects, b.corpus.made.objects)
+		}
+		b.tell("project export", i, s)
+		if i > 0 {
+			b.result.Exports = append(b.result.Exports, s)
+		}
+	}
+	return nil
 }
 
 // backups measures backups of the whole cluster.

@@ -16,6 +16,7 @@ import (
 
 const (
 	bindings = "clusterrolebindings.rbac.authorization.k8s.io"
+	volumes  = "persistentvolumes"
 )
 
 // namespaces writes the Namespaces themselves, and finds the cluster-wide rights of their service accounts.
@@ -61,7 +62,11 @@ func (r *run) binding(it Item) error {
 		return nil
 	}
 	var b struct {
-		Subjects []struct{ Kind, Name, Namespace string }
+		Subjects []struct {
+			Kind      string `json:"kind"`
+			Name      string `json:"name"`
+			Namespace string `json:"namespace"`
+		} `json:"subjects"`
 	}
 	if err := utiljson.Unmarshal(it.Body, &b); err != nil {
 		return fmt.Errorf("decode %s: %w", it.Ref, err)
@@ -95,13 +100,14 @@ func (r *run) related(ctx context.Context, from Source) error {
 	for def := range r.kinds {
 		wanted[def], kinds[definitions] = true, true
 	}
+	kinds[volumes] = true
 	var list []string
 	for gr := range kinds {
 		list = append(list, gr)
 	}
 	slices.Sort(list)
 	problems, err := from.Cluster(ctx, list, func(it Item) error {
-		if !wanted[it.Ref] || it.Head.Terminating {
+		if !wanted[it.Ref] && !r.standsBehind(it) || it.Head.Terminating {
 			return nil
 		}
 		if reason, ok := object.Generated(it.Ref, it.Head); ok {
@@ -113,6 +119,27 @@ func (r *run) related(ctx context.Context, from Source) error {
 	})
 	r.result.Problems = append(r.result.Problems, problems...)
 	return err
+}
+
+// standsBehind reports whether an object is a volume that somebody made and that holds a claim of the export. One that was provisioned, or goes
+// with its claim, is provisioned anew.
+func (r *run) standsBehind(it Item) bool {
+	if it.Ref.GroupResource() != volumes {
+		return false
+	}
+	if _, ok := it.Head.Annotation("pv.kubernetes.io/provisioned-by"); ok {
+		return false
+	}
+	var pv struct {
+		Spec struct {
+			ClaimRef struct {
+				Namespace string `json:"namespace"`
+			} `json:"claimRef"`
+			Policy string `json:"persistentVolumeReclaimPolicy"`
+		} `json:"spec"`
+	}
+	err := utiljson.Unmarshal(it.Body, &pv)
+	return err == nil && r.spaces[pv.Spec.ClaimRef.Namespace] && pv.Spec.Policy != "Delete"
 }
 
 // clone keeps a reference beyond the body that it points into.
