@@ -98,21 +98,12 @@ func deletions(ctx context.Context, c velero.Client, b *velerov1.Backup) ([]*vel
 // Text is Velero's layout (contract: describe, plain text), with Consistency added.
 func (d description) Text(details bool) string {
 	b, out := d.Backup, env.NewDescriber()
-	out.Line(0, "Name:", b.Name)
-	out.Line(0, "Namespace:", b.Namespace)
-	out.Map("Labels:", b.Labels)
-	out.Map("Annotations:", b.Annotations)
-	out.Gap()
+	out.Head(b)
 	d.outcome(out)
 	DescribeSpec(out, b.Spec)
 	d.times(out)
 	d.contents(out, details)
-	hooks := velerov1.HookStatus{}
-	if b.Status.HookStatus != nil {
-		hooks = *b.Status.HookStatus
-	}
-	out.Line(0, "HooksAttempted:", hooks.HooksAttempted)
-	out.Line(0, "HooksFailed:", hooks.HooksFailed)
+	out.Hooks(b.Status.HookStatus)
 	describeDeletions(out, d.Deletions)
 	return out.String()
 }
@@ -151,31 +142,8 @@ func (d description) outcome(out *env.Describer) {
 		out.Line(0, "Queue position:", st.QueuePosition)
 	}
 	out.Gap()
-	if st.FailureReason != "" {
-		out.Line(0, "Failure reason:", st.FailureReason)
-		out.Gap()
-	}
-	if len(st.ValidationErrors) > 0 {
-		out.Text(0, "Validation errors:")
-		for _, text := range st.ValidationErrors {
-			out.Text(1, "%s", text)
-		}
-		out.Gap()
-	}
-	if d.Results == nil {
-		out.Line(0, "Errors:", st.Errors)
-		out.Line(0, "Warnings:", st.Warnings)
-		out.Gap()
-		return
-	}
-	if st.Warnings > 0 {
-		out.Results("Warnings", d.Results.Warnings)
-		out.Gap()
-	}
-	if st.Errors > 0 {
-		out.Results("Errors", d.Results.Errors)
-		out.Gap()
-	}
+	out.Refusal(st.FailureReason, st.ValidationErrors)
+	out.Outcome(d.Results, st.Errors, st.Warnings)
 }
 
 // DescribeSpec adds what a backup takes in and how.
@@ -295,13 +263,7 @@ func (d description) times(out *env.Describer) {
 
 func (d description) contents(out *env.Describer, details bool) {
 	if details && len(d.Items) > 0 {
-		out.Text(0, "Resource List:")
-		for _, kind := range slices.Sorted(maps.Keys(d.Items)) {
-			out.Text(1, "%s:", kind)
-			for _, item := range d.Items[kind] {
-				out.Text(2, "- %s", item)
-			}
-		}
+		out.ResourceList(d.Items)
 		out.Gap()
 	}
 	out.Text(0, "Backup Volumes:")

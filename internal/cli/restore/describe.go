@@ -5,8 +5,6 @@ package restore
 import (
 	"context"
 	"fmt"
-	"maps"
-	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -58,19 +56,10 @@ func describe(ctx context.Context, p env.Place, r *velerov1.Restore, details boo
 // Text is Velero's layout (contract: describe, restore order).
 func (d description) Text(bool) string {
 	r, out := d.Restore, env.NewDescriber()
-	out.Line(0, "Name:", r.Name)
-	out.Line(0, "Namespace:", r.Namespace)
-	out.Map("Labels:", r.Labels)
-	out.Map("Annotations:", r.Annotations)
-	out.Gap()
+	out.Head(r)
 	d.outcome(out)
 	describeSpec(out, r.Spec)
-	hooks := velerov1.HookStatus{}
-	if r.Status.HookStatus != nil {
-		hooks = *r.Status.HookStatus
-	}
-	out.Line(0, "HooksAttempted:", hooks.HooksAttempted)
-	out.Line(0, "HooksFailed:", hooks.HooksFailed)
+	out.Hooks(r.Status.HookStatus)
 	d.objects(out)
 	return out.String()
 }
@@ -90,31 +79,8 @@ func (d description) outcome(out *env.Describer) {
 	out.Line(0, "Started:", env.TimeText(st.StartTimestamp))
 	out.Line(0, "Completed:", env.TimeText(st.CompletionTimestamp))
 	out.Gap()
-	if len(st.ValidationErrors) > 0 {
-		out.Text(0, "Validation errors:")
-		for _, text := range st.ValidationErrors {
-			out.Text(1, "%s", text)
-		}
-		out.Gap()
-	}
-	if st.FailureReason != "" {
-		out.Line(0, "Failure reason:", st.FailureReason)
-		out.Gap()
-	}
-	if d.Results == nil {
-		out.Line(0, "Errors:", st.Errors)
-		out.Line(0, "Warnings:", st.Warnings)
-		out.Gap()
-		return
-	}
-	if st.Warnings > 0 {
-		out.Results("Warnings", d.Results.Warnings)
-		out.Gap()
-	}
-	if st.Errors > 0 {
-		out.Results("Errors", d.Results.Errors)
-		out.Gap()
-	}
+	out.Refusal(st.FailureReason, st.ValidationErrors)
+	out.Outcome(d.Results, st.Errors, st.Warnings)
 }
 
 func describeSpec(out *env.Describer, s velerov1.RestoreSpec) {
@@ -151,13 +117,7 @@ func describeSpec(out *env.Describer, s velerov1.RestoreSpec) {
 func (d description) objects(out *env.Describer) {
 	if len(d.Items) > 0 {
 		out.Gap()
-		out.Text(0, "Resource List:")
-		for _, kind := range slices.Sorted(maps.Keys(d.Items)) {
-			out.Text(1, "%s:", kind)
-			for _, item := range d.Items[kind] {
-				out.Text(2, "- %s", item)
-			}
-		}
+		out.ResourceList(d.Items)
 	}
 	if d.Report == nil {
 		return

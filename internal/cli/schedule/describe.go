@@ -28,20 +28,10 @@ func describe(_ context.Context, _ env.Place, s *velerov1.Schedule, _ bool) (env
 // Text is Velero's layout (contract: describe, schedule order).
 func (d description) Text(bool) string {
 	s, out := d.Schedule, env.NewDescriber()
-	out.Line(0, "Name:", s.Name)
-	out.Line(0, "Namespace:", s.Namespace)
-	out.Map("Labels:", s.Labels)
-	out.Map("Annotations:", s.Annotations)
-	out.Gap()
+	out.Head(s)
 	out.Line(0, "Phase:", cmp.Or(string(s.Status.Phase), string(velerov1.SchedulePhaseNew)))
 	out.Gap()
-	if len(s.Status.ValidationErrors) > 0 {
-		out.Text(0, "Validation errors:")
-		for _, text := range s.Status.ValidationErrors {
-			out.Text(1, "%s", text)
-		}
-		out.Gap()
-	}
+	out.Refusal("", s.Status.ValidationErrors)
 	out.Line(0, "Paused:", s.Spec.Paused)
 	out.Gap()
 	out.Line(0, "Schedule:", s.Spec.Schedule)
