@@ -212,9 +212,11 @@ func TestRefusals(t *testing.T) {
 		{[]string{"pull", ns + "/web:/data", dir, "--bandwidth", "fast"}, 2, "bandwidth"},
 		{[]string{"find", "no-such"}, 1, "no namespace no-such"},
 	} {
-		code, out, talk := w.run(t, append([]string{"volume"}, tt.args...)...)
-		if code != tt.code || !strings.Contains(talk, tt.text) {
-			t.Errorf("%q: code %d, want %d with %q:\n%s%s", tt.args, code, tt.code, tt.text, out, talk)
-		}
+		t.Run(tt.text, func(t *testing.T) {
+			code, out, talk := w.run(t, append([]string{"volume"}, tt.args...)...)
+			if code != tt.code || !strings.Contains(talk, tt.text) {
+				t.Errorf("%q: code %d, want %d with %q:\n%s%s", tt.args, code, tt.code, tt.text, out, talk)
+			}
+		})
 	}
 }
