@@ -181,7 +181,7 @@ func printable(r rune) bool {
 var plain = regexp.MustCompile(`^(?:--?)?[A-Za-z0-9_/.][A-Za-z0-9_/.,+@%=()-]*(?:[: ]?[A-Za-z0-9_/.,+@%=()-]+)*$`)
 
 // numeric are texts that some parser may take for a number, a time or a date.
-var numeric = regexp.MustCompile(`^[-+.]?[0-9][-+0-9._:eEobx]*$|^0x|^[0-9][0-9][0-9][0-9]-`)
+var numeric = regexp.MustCompile(`(?i)^[-+.]?[0-9][-+0-9._:eobx]*$|^[-+]?0x|^[0-9][0-9][0-9][0-9]-`)
 
 // longPlain keeps the patterns off long texts.
 const longPlain = 200
