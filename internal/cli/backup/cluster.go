@@ -32,8 +32,6 @@ const (
 	workspace      = "hozon-workspace"
 	// stamp is bmctl's form of the time in the name of an archive.
 	stamp = "2006-01-02T150405Z0700"
-	// maxText bounds inventories and lists of recipients.
-	maxText = 1 << 20
 )
 
 type clusterOptions struct {
@@ -138,7 +136,7 @@ func (o *clusterOptions) run(ctx context.Context, e *env.Env) error {
 func (o *clusterOptions) readRecipients() (seal.Recipients, error) {
 	text := strings.Join(o.recipients, "\n")
 	if o.recipFile != "" {
-		more, err := readText(o.recipFile)
+		more, err := env.ReadText(o.recipFile)
 		if err != nil {
 			return nil, err
 		}
@@ -150,33 +148,11 @@ func (o *clusterOptions) readRecipients() (seal.Recipients, error) {
 	return seal.ParseRecipients(text)
 }
 
-func readText(name string) (string, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return "", env.UsageError(err)
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxText+1))
-	if err != nil {
-		return "", err
-	}
-	if len(text) > maxText {
-		return "", env.Usagef("%s is larger than %d bytes", name, maxText)
-	}
-	return string(text), nil
-}
-
 // connect reaches all machines of the inventory before anything is written.
 func (o *clusterOptions) connect(ctx context.Context) (hosts []*host.Host, err error) {
-	inv := host.This()
-	if o.inventory != "" {
-		text, err := readText(o.inventory)
-		if err != nil {
-			return nil, err
-		}
-		if inv, err = host.ParseInventory([]byte(text)); err != nil {
-			return nil, fmt.Errorf("%s: %w", o.inventory, err)
-		}
+	inv, err := env.ReadInventory(o.inventory)
+	if err != nil {
+		return nil, err
 	}
 	var refused []error
 	for _, s := range inv.Hosts {

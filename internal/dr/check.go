@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dr
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"hozon.dev/hozon/internal/dr/decode"
+	"hozon.dev/hozon/internal/host"
+)
+
+// Level is how good a finding is.
+type Level string
+
+const (
+	OK      Level = "ok"
+	Warning Level = "warning" // somebody should look at it
+	Failed  Level = "failed"  // a backup or restore would not work, or the cluster is not healthy
+)
+
+// Finding is the answer to one question about one machine.
+type Finding struct {
+	Host  string `json:"host"`
+	Check string `json:"check"`
+	Level Level  `json:"level"`
+	Text  string `json:"text"`
+}
+
+// The bounds of what is well.
+const (
+	skewWarning   = 2 * time.Second
+	skewFailed    = 30 * time.Second
+	expiryWarning = 30 * 24 * time.Hour
+	freeWarning   = 1 << 30 // bytes where etcd's data lies
+)
+
+// Checker looks whether a control plane is well, and could be saved. It changes nothing.
+type Checker struct {
+	Now func() time.Time
+
+	found []Finding
+}
+
+func (c *Checker) add(h string, check string, level Level, format string, args ...any) {
+	c.found = append(c.found, Finding{h, check, level, fmt.Sprintf(format, args...)})
+}
+
+// judge is OK with a text, or Failed with an error.
+func (c *Checker) judge(h string, check string, err error, format string, args ...any) bool {
+	if err != nil {
+		c.add(h, check, Failed, "%v", err)
+		return false
+	}
+	c.add(h, check, OK, format, args...)
+	return true
+}
+
+// Check looks at every machine, and at etcd as a whole.
+func (c *Checker) Check(ctx context.Context, specs []host.Spec) []Finding {
+	c.found = []Finding{}
+	var members []*member
+	var hosts []*host.Host
+	defer func() {
+		for _, m := range members {
+			m.client.Close()
+		}
+		for _, h := range hosts {
+			h.Close()
+		}
+	}()
+	for _, s := range specs {
+		h, err := host.Connect(ctx, s)
+		if !c.judge(s.Name, "reachable", err, "logged in") {
+			continue
+		}
+		hosts = append(hosts, h)
+		m := c.machine(ctx, h)
+		if m == nil || m.process("etcd") == nil {
+			continue
+		}
+		e, err := connect(ctx, m)
+		if err != nil {
+			c.add(s.Name, "etcd answers", Failed, "%v", err)
+			continue
+		}
+		c.add(s.Name, "etcd answers", OK, "etcd %s, %d MiB", e.status.Version, e.status.DbSize>>20)
+		members = append(members, e)
+	}
+	if len(members) == 0 {
+		c.add("", "etcd", Failed, "no member answers%s", because(nil))
+		return c.found
+	}
+	c.etcd(ctx, members)
+	return c.found
+}
+
+// machine asks one machine about itself; nil if it cannot say.
+func (c *Checker) machine(ctx context.Context, h *host.Host) *machine {
+	name := h.Name()
+	out, err := h.Run(ctx, "tar", "--version")
+	if err == nil && !strings.Contains(string(out), "GNU") {
+		err = fmt.Errorf("its tar is not GNU tar: files cannot be saved from it")
+	}
+	c.judge(name, "tar", err, "GNU tar")
+	c.clock(ctx, h)
+	m, err := look(ctx, h)
+	if err != nil {
+		c.add(name, "layout", Failed, "%v", err)
+		return nil
+	}
+	c.add(name, "layout", OK, "%s", m.layout)
+	c.space(ctx, m)
+	c.certificates(ctx, m)
+	return m
+}
+
+func (c *Checker) clock(ctx context.Context, h *host.Host) {
+	before := c.Now()
+	out, err := h.Run(ctx, "date", "+%s.%N")
+	var seconds float64
+	if err == nil {
+		seconds, err = strconv.ParseFloat(strings.TrimSpace(string(out)), 64)
+	}
+	if err != nil {
+		c.add(h.Name(), "clock", Failed, "%v", err)
+		return
+	}
+	there := time.Unix(0, int64(seconds*1e9))
+	// Somewhere between question and answer is when it looked.
+	skew := max(before.Sub(there), there.Sub(c.Now()), 0).Round(time.Millisecond)
+	switch {
+	case skew >= skewFailed:
+		c.add(h.Name(), "clock", Failed, "differs from this machine's by %s: certificates and leases do not bear that", skew)
+	case skew >= skewWarning:
+		c.add(h.Name(), "clock", Warning, "differs from this machine's by %s", skew)
+	default:
+		c.add(h.Name(), "clock", OK, "agrees with this machine's")
+	}
+}
+
+// space looks at the file system with etcd's data.
+func (c *Checker) space(ctx context.Context, m *machine) {
+	p := m.process("etcd")
+	if p == nil || p.flag("data-dir") == "" {
+		return
+	}
+	out, err := m.Run(ctx, "df", "-Pk", "--", p.flag("data-dir"))
+	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+	fields := strings.Fields(lines[len(lines)-1])
+	if err != nil || len(fields) < 4 {
+		c.add(m.Name(), "space", Warning, "cannot tell how much is left at %s: %v", p.flag("data-dir"), err)
+		return
+	}
+	kib, err := strconv.ParseInt(fields[3], 10, 64)
+	level := OK
+	if err != nil || kib<<10 < freeWarning {
+		level = Warning
+	}
+	c.add(m.Name(), "space", level, "%d MiB left at %s", kib>>10, p.flag("data-dir"))
+}
+
+// certificates reads those that flags name and looks when they end.
+func (c *Checker) certificates(ctx context.Context, m *machine) {
+	var files []string
+	for _, p := range m.processes {
+		for _, a := range p.args {
+			name := strings.TrimLeft(a, "-")
+			name, _, _ = strings.Cut(name, "=")
+			if v := p.flag(name); path.IsAbs(v) && (strings.HasSuffix(v, ".crt") || strings.HasSuffix(v, ".pem")) && !strings.Contains(name, "key") {
+				files = append(files, v)
+			}
+		}
+	}
+	slices.Sort(files)
+	files = slices.Compact(files)
+	level, bad := OK, []string{}
+	var first time.Time
+	for _, f := range files {
+		out, err := m.Run(ctx, "cat", "--", f)
+		if err != nil {
+			level, bad = Failed, append(bad, err.Error())
+			continue
+		}
+		end, err := ends(out)
+		switch left := end.Sub(c.Now()); {
+		case err != nil:
+			level, bad = Failed, append(bad, f+": "+err.Error())
+		case left < 0:
+			level, bad = Failed, append(bad, fmt.Sprintf("%s expired on %s", f, end.Format(time.DateOnly)))
+		case left < expiryWarning:
+			level, bad = worse(level), append(bad, fmt.Sprintf("%s expires on %s", f, end.Format(time.DateOnly)))
+		}
+		if err == nil && (first.IsZero() || end.Before(first)) {
+			first = end
+		}
+	}
+	switch {
+	case len(bad) > 0:
+		c.add(m.Name(), "certificates", level, "%s", strings.Join(bad, "; "))
+	case len(files) > 0:
+		c.add(m.Name(), "certificates", OK, "%d; the first ends on %s", len(files), first.Format(time.DateOnly))
+	}
+}
+
+// worse is at least a warning.
+func worse(l Level) Level {
+	if l == OK {
+		return Warning
+	}
+	return l
+}
+
+// ends is when the first certificate of a file stops being good.
+func ends(text []byte) (time.Time, error) {
+	block, _ := pem.Decode(text)
+	if block == nil || block.Type != "CERTIFICATE" {
+		return time.Time{}, fmt.Errorf("no certificate in it")
+	}
+	x, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return x.NotAfter, nil
+}
+
+// etcd asks the members about each other.
+func (c *Checker) etcd(ctx context.Context, all []*member) {
+	for _, m := range all {
+		switch {
+		case m.status.Leader == 0:
+			c.add(m.on.Name(), "etcd leader", Failed, "it sees no leader: the quorum is lost")
+		case len(m.status.Errors) > 0:
+			c.add(m.on.Name(), "etcd alarms", Failed, "%s", strings.Join(m.status.Errors, "; "))
+		}
+	}
+	best, err := healthiest(all)
+	if !c.judge("", "etcd healthy", err, "a leader, no alarms") {
+		return
+	}
+	list, err := best.members(ctx)
+	if err != nil {
+		c.add("", "etcd members", Failed, "%v", err)
+		return
+	}
+	level := OK
+	if len(list) != len(all) {
+		level = Warning
+	}
+	c.add("", "etcd members", level, "%d, of which %d were asked", len(list), len(all))
+	c.agree(ctx, all)
+	c.secrets(ctx, best)
+}
+
+// agree compares the members' hashes at the newest revision that all of them have.
+func (c *Checker) agree(ctx context.Context, all []*member) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	at := all[0].status.Header.Revision
+	for _, m := range all {
+		at = min(at, m.status.Header.Revision)
+	}
+	hashes := map[uint32][]string{}
+	for _, m := range all {
+		r, err := m.client.HashKV(ctx, m.endpoint, at)
+		if err != nil {
+			c.add(m.on.Name(), "etcd agrees", Warning, "cannot be asked for its hash at revision %d: %v", at, err)
+			continue
+		}
+		hashes[r.Hash] = append(hashes[r.Hash], m.on.Name())
+	}
+	switch len(hashes) {
+	case 0:
+	case 1:
+		c.add("", "etcd agrees", OK, "one hash at revision %d", at)
+	default:
+		c.add("", "etcd agrees", Failed, "the members do NOT hold the same data at revision %d: %v. Find out which is right before anything is saved", at, hashes)
+	}
+}
+
+// secrets takes one Secret out of etcd and decrypts it with the API server's keys.
+func (c *Checker) secrets(ctx context.Context, from *member) {
+	api := from.on.process("kube-apiserver")
+	if api == nil || api.flag("encryption-provider-config") == "" {
+		return
+	}
+	const check = "encryption keys"
+	name := from.on.Name()
+	text, err := from.on.Run(ctx, "cat", "--", api.flag("encryption-provider-config"))
+	if err != nil {
+		c.add(name, check, Failed, "%v", err)
+		return
+	}
+	keys, err := decode.ReadKeyring(text)
+	if err != nil {
+		c.add(name, check, Failed, "%s: %v", api.flag("encryption-provider-config"), err)
+		return
+	}
+	prefix := "/registry/"
+	if p := api.flag("etcd-prefix"); p != "" {
+		prefix = "/" + strings.Trim(p, "/") + "/"
+	}
+	ask, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	r, err := from.client.Get(ask, prefix+"secrets/", clientv3.WithPrefix(), clientv3.WithLimit(1))
+	if err != nil || len(r.Kvs) == 0 {
+		c.add(name, check, Warning, "there is no Secret to try them on (%v)", err)
+		return
+	}
+	d, err := decode.New(keys)
+	if err == nil {
+		kv := r.Kvs[0]
+		_, err = d.Decode(string(kv.Key), strings.TrimPrefix(string(kv.Key), prefix), kv.Value, kv.ModRevision)
+	}
+	c.judge(name, check, err, "decrypt a Secret")
+}
