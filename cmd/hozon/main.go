@@ -23,6 +23,7 @@ func main() { os.Exit(run()) }
 // run ends on the first signal by cancelling what is under way; a second one kills the process.
 func run() int {
 	tuneMemory()
+	dropInitial()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop)
