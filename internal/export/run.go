@@ -47,12 +47,11 @@ type run struct {
 	o  Options
 	to Sink
 
-	mu       sync.Mutex
-	result   Result
-	spaces   map[string]bool                // namespaces that have objects
-	kinds    map[object.Ref]map[string]bool // definitions → first object of their kind
-	accounts map[string]bool                // namespaces of the export, for the subjects of bindings
-	put      map[object.Ref]bool            // cluster-scoped objects that were written
+	mu     sync.Mutex
+	result Result
+	spaces map[string]bool                // namespaces that have objects
+	kinds  map[object.Ref]map[string]bool // definitions → first object of their kind
+	put    map[object.Ref]bool            // cluster-scoped objects that were written
 }
 
 // Run writes the manifests of a project. An expired revision is met with a second attempt.
