@@ -115,8 +115,10 @@ func TestGuides(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	script := "exec gunzip -c $FIXTURES/etcd/enc/snapshot.db.gz\ncp stdout snapshot.db\ncp $FIXTURES/etcd/enc/encryption.yaml encryption.yaml\nmkdir store\n"
-	lines := guideLine.FindAllString(string(text), -1)
+	script := "cp $FIXTURES/etcd/enc/encryption.yaml encryption.yaml\nmkdir store\n"
+	// What saves a control plane needs one: test/controlplane does it. The rest needs a snapshot.
+	_, rest, _ := strings.Cut(string(text), "\n# Objects back out of an etcd snapshot")
+	lines := guideLine.FindAllString(rest, -1)
 	if len(lines) < 6 {
 		t.Fatalf("found %d commands in the guide: has its form changed?", len(lines))
 	}
@@ -125,7 +127,16 @@ func TestGuides(t *testing.T) {
 	if err := os.WriteFile(file, []byte(script), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	testscript.Run(t, testscript.Params{Files: []string{file}, Cmds: commands, Setup: withCluster})
+	testscript.Run(t, testscript.Params{Files: []string{file}, Cmds: commands, Setup: func(e *testscript.Env) error {
+		if err := withCluster(e); err != nil {
+			return err
+		}
+		data, err := exec.Command("gunzip", "-c", filepath.Join(fixtures(t), "etcd/enc/snapshot.db.gz")).Output()
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(e.WorkDir, "snapshot.db"), data, 0o600)
+	}})
 }
 
 // TestProjectGuide runs the commands of the guide on projects as they stand there, on the run-book's project. That the image was rewritten
