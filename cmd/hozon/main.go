@@ -28,5 +28,7 @@ func run() int {
 	defer stop()
 	context.AfterFunc(ctx, stop)
 	name := strings.TrimSuffix(filepath.Base(os.Args[0]), ".exe")
-	return cli.Run(ctx, env.New(name, cli.Version()), os.Args[1:])
+	e := env.New(name, cli.Version())
+	e.Trim = dropInitial
+	return cli.Run(ctx, e, os.Args[1:])
 }

@@ -44,6 +44,9 @@ type Env struct {
 	StoreURL    string
 	Debug       bool
 
+	// Trim gives memory back that the program's start has taken and its work does not need; nil: there is none.
+	Trim func()
+
 	downloads downloads
 }
 
