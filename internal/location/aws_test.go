@@ -128,7 +128,7 @@ func TestSigned(t *testing.T) {
 
 func httpGet(t *testing.T, url string) (status int, body string) {
 	t.Helper()
-	response, err := http.Get(url) //nolint:noctx // a plain client is the point
+	response, err := http.Get(url) // a plain client is the point
 	if err != nil {
 		t.Fatal(err)
 	}

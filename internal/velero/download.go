@@ -112,7 +112,7 @@ func unreachable(err error) error {
 
 func transport(o DownloadOptions) (*http.Transport, error) {
 	t := http.DefaultTransport.(*http.Transport).Clone()
-	t.TLSClientConfig = &tls.Config{InsecureSkipVerify: o.Insecure} //nolint:gosec // the user's own flag
+	t.TLSClientConfig = &tls.Config{InsecureSkipVerify: o.Insecure} // the user's own flag
 	if len(o.CA) == 0 {
 		return t, nil
 	}

@@ -79,7 +79,7 @@ func TestSign(t *testing.T) {
 				t.Fatal(err)
 			}
 			verify(t, signed, tt.key)
-			response, err := http.Get(signed) //nolint:noctx // a plain client is the point
+			response, err := http.Get(signed) // a plain client is the point
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -43,7 +43,7 @@ func removeCgroup(name string) error {
 		if last == nil || time.Now().After(deadline) {
 			return last
 		}
-		time.Sleep(10 * time.Millisecond)
+		time.Sleep(10 * time.Millisecond) // no event tells when the last process has left a cgroup of version 1
 	}
 }
 
