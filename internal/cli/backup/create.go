@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"runtime/debug"
-	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -180,7 +179,7 @@ func (o *createOptions) carryOut(ctx context.Context, e *env.Env, b *velerov1.Ba
 	b.UID = types.UID(uuid.NewString())
 	b.CreationTimestamp = metav1.NewTime(e.Now().UTC().Truncate(time.Second))
 	bar := e.NewProgress()
-	engine := backup.Engine{Cluster: client, Store: s, Now: e.Now, Tool: "hozon " + e.Version, Observe: &observer{Progress: bar, trim: e.Trim}}
+	engine := backup.Engine{Cluster: client, Store: s, Now: e.Now, Tool: "hozon " + e.Version, Observe: bar}
 	result, err := engine.Run(ctx, b, backup.Options{Consistency: backup.Consistency(o.consistency), Run: uuid.NewString()})
 	bar.Close()
 	if err != nil {
@@ -199,21 +198,6 @@ func (o *createOptions) carryOut(ctx context.Context, e *env.Env, b *velerov1.Ba
 		return env.Ended{Code: env.ExitPartial}
 	}
 	return nil
-}
-
-// observer gives back what only the start of a run needed once the first objects are through.
-type observer struct {
-	*env.Progress
-	trim func() // nil: nothing can be given back
-	once sync.Once
-}
-
-// Items implements backup.Observer.
-func (o *observer) Items(done, expected int) {
-	if o.trim != nil {
-		o.once.Do(o.trim)
-	}
-	o.Progress.Items(done, expected)
 }
 
 func counts(errors, warnings int) string {

@@ -9,19 +9,23 @@ import (
 	"github.com/schollz/progressbar/v3"
 )
 
-// Progress shows how a run gets on, on a terminal; elsewhere it is silent.
+// Progress shows how a run gets on, on a terminal; elsewhere it is silent. It gives back what only the start of the program
+// needed once the first objects are through.
 type Progress struct {
-	mu  sync.Mutex
-	out io.Writer
-	bar *progressbar.ProgressBar
+	mu      sync.Mutex
+	out     io.Writer
+	bar     *progressbar.ProgressBar
+	trim    func() // nil: nothing can be given back
+	started sync.Once
 }
 
 // NewProgress is a progress display on Err if that is a terminal, and nothing else.
 func (e *Env) NewProgress() *Progress {
-	if !IsTerminal(e.Err) {
-		return &Progress{}
+	p := &Progress{trim: e.Trim}
+	if IsTerminal(e.Err) {
+		p.out = e.Err
 	}
-	return &Progress{out: e.Err}
+	return p
 }
 
 // Step starts a stage of the run.
@@ -41,6 +45,9 @@ func (p *Progress) Step(name string) {
 
 // Items says how many objects are done, and how many there will be (0: not known).
 func (p *Progress) Items(done, expected int) {
+	if p.trim != nil {
+		p.started.Do(p.trim)
+	}
 	if p.out == nil {
 		return
 	}
