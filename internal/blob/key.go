@@ -54,6 +54,18 @@ func checkText(what, s string) error {
 	return nil
 }
 
+// Root brings the prefix of a store, with or without "/" around it, into the form that drivers put before keys: empty, or ending in "/".
+func Root(prefix string) (string, error) {
+	prefix = strings.Trim(prefix, "/")
+	if prefix == "" {
+		return "", nil
+	}
+	if err := CheckKey(prefix); err != nil {
+		return "", fail.Errorf(fail.Invalid, "the store's prefix: %w", err)
+	}
+	return prefix + "/", nil
+}
+
 func badElement(s string) bool { return s == "" || s == "." || s == ".." }
 
 // Range cuts a range asked of Get to an object of size bytes: what to read is [offset, offset+n).

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strings"
 )
 
 // Copy moves r to w until r ends or ctx does. It tells the two sides' errors apart, because a driver
@@ -50,6 +51,14 @@ func Fill(ctx context.Context, r io.Reader, buf []byte) (n int, err error) {
 		}
 	}
 	return n, nil
+}
+
+// Nothing is the answer to a Get of a range without bytes: it still has to begin in the object, or at its end.
+func Nothing(size, offset int64) (io.ReadCloser, error) {
+	if _, err := Range(size, offset, 0); err != nil {
+		return nil, err
+	}
+	return io.NopCloser(strings.NewReader("")), nil
 }
 
 // Exact returns a reader of exactly n bytes of rc: an end before that is io.ErrUnexpectedEOF, and what follows is not read.

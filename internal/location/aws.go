@@ -8,6 +8,7 @@ import (
 
 	velerov1 "hozon.dev/hozon/api/velero/v1"
 	"hozon.dev/hozon/internal/blob"
+	"hozon.dev/hozon/internal/blob/link"
 	"hozon.dev/hozon/internal/blob/s3"
 	"hozon.dev/hozon/internal/fail"
 )
@@ -28,7 +29,7 @@ func (p *place) aws(ctx context.Context) (blob.Bucket, error) {
 		Endpoint: p.of["s3Url"], PublicEndpoint: p.of["publicUrl"], Region: p.of["region"],
 		Profile: p.of["profile"], CredentialsFile: p.of["credentialsFile"], Credentials: p.secrets.Credential,
 		Uploads: s3.Uploads,
-		Words:   s3.Words{Place: "the location's config", Credentials: p.source, CA: "caCert"},
+		Words:   link.Words{Place: "the location's config", Credentials: p.source, CA: "caCert"},
 	}
 	for _, key := range []string{"s3Url", "publicUrl"} {
 		if url := p.of[key]; url != "" && !strings.HasPrefix(url, "http://") && !strings.HasPrefix(url, "https://") {

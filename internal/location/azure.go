@@ -8,6 +8,7 @@ import (
 
 	"hozon.dev/hozon/internal/blob"
 	"hozon.dev/hozon/internal/blob/azure"
+	"hozon.dev/hozon/internal/blob/link"
 	"hozon.dev/hozon/internal/fail"
 )
 
@@ -39,7 +40,7 @@ func (p *place) azure(ctx context.Context) (blob.Bucket, error) {
 		Account: p.of["storageAccount"], Container: p.bucket, Prefix: p.prefix, Endpoint: p.of["storageAccountURI"], BlockSize: size, CA: p.ca,
 		Credentials: p.secrets.Credential, CredentialsFile: p.of["credentialsFile"], KeyVariable: p.of["storageAccountKeyEnvVar"],
 		LookUpKey: !aad, Subscription: p.of["subscriptionId"], ResourceGroup: p.of["resourceGroup"],
-		Words: azure.Words{Place: "the location's config", Credentials: p.source, CA: "caCert"},
+		Words: link.Words{Place: "the location's config", Credentials: p.source, CA: "caCert"},
 	}
 	if aad {
 		cfg.Authority = p.of["activeDirectoryAuthorityURI"]

@@ -7,6 +7,7 @@ import (
 
 	"hozon.dev/hozon/internal/blob"
 	"hozon.dev/hozon/internal/blob/gcs"
+	"hozon.dev/hozon/internal/blob/link"
 )
 
 // gcp opens a bucket of Google Cloud Storage. Without a key and without serviceAccount it works, but cannot sign URLs; the plugin refuses that.
@@ -18,7 +19,7 @@ func (p *place) gcp(ctx context.Context) (blob.Bucket, error) {
 		Bucket: p.bucket, Prefix: p.prefix, CA: p.ca,
 		Endpoint: p.of["storeEndpoint"], Universe: p.of["universeDomain"], KMSKey: p.of["kmsKeyName"], ServiceAccount: p.of["serviceAccount"],
 		Credentials: p.secrets.Credential, CredentialsFile: p.of["credentialsFile"],
-		Words: gcs.Words{Place: "the location's config", Credentials: p.source, CA: "caCert"},
+		Words: link.Words{Place: "the location's config", Credentials: p.source, CA: "caCert"},
 	})
 	if err != nil {
 		return nil, err

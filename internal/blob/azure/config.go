@@ -3,10 +3,7 @@
 package azure
 
 import (
-	"cmp"
-	"net/url"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -33,52 +30,21 @@ type Config struct {
 
 	CAFile string // PEM, besides the system's
 	CA     []byte // PEM, besides the system's
-	Words  Words
+	Words  link.Words
 }
 
-// Words are the names that messages give to settings. The zero value is for those of a store's URL.
-type Words struct {
-	Place       string // where all settings are: "the store's URL"
-	Credentials string // where Config.Credentials came from
-	CA          string // "ca=FILE"
+var syntax = link.Syntax{
+	Scheme: "azblob", Form: "azblob://container/prefix?account=NAME", Holder: "container",
+	Credentials: "the environment (AZURE_STORAGE_KEY, AZURE_STORAGE_SAS_TOKEN) or into a file (parameter credentials-file)",
+	Parameters:  []string{"account", "endpoint", "credentials-file", "block-size", "ca"},
 }
-
-func (w Words) place() string { return cmp.Or(w.Place, "the store's URL") }
-
-func (cfg *Config) tls() link.TLS {
-	return link.TLS{CAFile: cfg.CAFile, CA: cfg.CA, Setting: cmp.Or(cfg.Words.CA, "ca=FILE"), Place: cfg.Words.place()}
-}
-
-var parameters = []string{"account", "endpoint", "credentials-file", "block-size", "ca"}
 
 // Parse reads "azblob://container/prefix?account=NAME&endpoint=…&credentials-file=FILE&block-size=BYTES&ca=FILE". Its errors never quote a value.
 func Parse(text string) (Config, error) {
-	u, err := url.Parse(text)
-	switch {
-	case err != nil:
-		return Config{}, fail.Errorf(fail.Invalid, "the store's URL cannot be parsed: it must read azblob://container/prefix?account=NAME, with special characters escaped")
-	case u.User != nil || strings.ContainsAny(u.Host, ":@"):
-		return Config{}, fail.Errorf(fail.Invalid, "the store's URL holds a user, a password or a port: credentials belong into the environment (AZURE_STORAGE_KEY, AZURE_STORAGE_SAS_TOKEN) or into a file (parameter credentials-file)")
-	case u.Scheme != "azblob" || u.Opaque != "" || u.Host == "":
-		return Config{}, fail.Errorf(fail.Invalid, "the store's URL names no container: it must read azblob://container/prefix?account=NAME")
-	case u.Fragment != "":
-		return Config{}, fail.Errorf(fail.Invalid, "the store's URL has a '#': write %%23 if it belongs to the prefix")
-	}
-	query, err := url.ParseQuery(u.RawQuery)
-	if err != nil {
-		return Config{}, fail.Errorf(fail.Invalid, "the parameters of the store's URL cannot be parsed: escape '%%', ';' and '&' in their values")
-	}
-	cfg := Config{Container: u.Host, Prefix: u.Path}
-	for name, values := range query {
-		if !slices.Contains(parameters, name) {
-			return Config{}, fail.Errorf(fail.Invalid, "unknown parameter %q in the store's URL: known are %s", name, strings.Join(parameters, ", "))
-		}
-		if len(values) != 1 || values[0] == "" {
-			return Config{}, fail.Errorf(fail.Invalid, "parameter %q in the store's URL needs one value", name)
-		}
-		if err := cfg.set(name, values[0]); err != nil {
-			return Config{}, err
-		}
+	var cfg Config
+	var err error
+	if cfg.Container, cfg.Prefix, err = syntax.Parse(text, cfg.set); err != nil {
+		return Config{}, err
 	}
 	return cfg, cfg.check()
 }
@@ -112,18 +78,12 @@ const (
 )
 
 // check looks at the names, and brings Prefix, Endpoint and BlockSize into their forms.
-func (cfg *Config) check() error {
+func (cfg *Config) check() (err error) {
 	if !accountName.MatchString(cfg.Account) {
-		return fail.Errorf(fail.Invalid, "the name of the storage account is missing in %s, or cannot be right: it has 3 to 24 lower-case letters and digits", cfg.Words.place())
+		return fail.Errorf(fail.Invalid, "the name of the storage account is missing in %s, or cannot be right: it has 3 to 24 lower-case letters and digits", cfg.Words.Where())
 	}
 	if len(cfg.Container) > 63 || !containerName.MatchString(cfg.Container) {
 		return fail.Errorf(fail.Invalid, "the container's name cannot be right: it has 3 to 63 lower-case letters, digits and single '-'")
-	}
-	if cfg.Prefix = strings.Trim(cfg.Prefix, "/"); cfg.Prefix != "" {
-		if err := blob.CheckKey(cfg.Prefix); err != nil {
-			return fail.Errorf(fail.Invalid, "the store's prefix: %w", err)
-		}
-		cfg.Prefix += "/"
 	}
 	if cfg.BlockSize == 0 {
 		cfg.BlockSize = defaultBlock
@@ -131,13 +91,10 @@ func (cfg *Config) check() error {
 	if cfg.BlockSize < 0 || cfg.BlockSize > maxBlock {
 		return fail.Errorf(fail.Invalid, "blocks of %d bytes are not possible: it is 1 to %d", cfg.BlockSize, maxBlock)
 	}
-	if cfg.Endpoint == "" {
-		return nil
-	}
-	u, err := url.Parse(cfg.Endpoint)
-	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Scheme != "http" && u.Scheme != "https" {
-		return fail.Errorf(fail.Invalid, "the endpoint of the store must read https://account.blob.core.windows.net")
+	if cfg.Prefix, err = blob.Root(cfg.Prefix); err != nil || cfg.Endpoint == "" {
+		return err
 	}
 	cfg.Endpoint = strings.TrimSuffix(cfg.Endpoint, "/")
-	return nil
+	_, err = link.Endpoint(cfg.Endpoint, "https://account.blob.core.windows.net")
+	return err
 }

@@ -27,7 +27,7 @@ type variables struct {
 const maxCredentials = 1 << 20
 
 func (cfg *Config) variables() (variables, error) {
-	text, source := cfg.Credentials, cmp.Or(cfg.Words.Credentials, "the credentials given")
+	text, source := cfg.Credentials, cfg.Words.Source()
 	if name := cmp.Or(cfg.CredentialsFile, os.Getenv("AZURE_CREDENTIALS_FILE")); len(text) == 0 && name != "" {
 		info, err := os.Stat(name)
 		if err == nil && info.Size() > maxCredentials {

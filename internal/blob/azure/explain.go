@@ -39,24 +39,15 @@ func (b *Bucket) explain(op, key string, err error) error {
 	case fail.Of(err) != fail.Unknown || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("%s: %w", op, err)
 	case errors.As(err, &login):
-		return fail.Errorf(fail.Denied, "%s: Azure gives no token for %s: %w", op, b.source, detail{err, first(err.Error())})
+		return fail.Errorf(fail.Denied, "%s: Azure gives no token for %s: %w", op, b.source, link.Detail{Err: err, Text: first(err.Error())})
 	case errors.As(err, &refusal):
 		kind, why := b.refusal(refusal)
-		return fail.Errorf(kind, "%s: %s (%w)", op, why, detail{err, strings.TrimSpace(fmt.Sprintf("HTTP %d %s", refusal.StatusCode, refusal.ErrorCode))})
+		return fail.Errorf(kind, "%s: %s (%w)", op, why, link.Detail{Err: err, Text: strings.TrimSpace(fmt.Sprintf("HTTP %d %s", refusal.StatusCode, refusal.ErrorCode))})
 	case strings.Contains(err.Error(), "requests are not permitted for non"):
-		return fail.Errorf(fail.Invalid, "%s: an identity's token must not go over a connection without TLS: the endpoint in %s has to start with https://", op, b.words.place())
+		return fail.Errorf(fail.Invalid, "%s: an identity's token must not go over a connection without TLS: the endpoint in %s has to start with https://", op, b.words.Where())
 	}
 	return link.Explain(op, b.endpoint, b.tls, err)
 }
-
-// detail shows the server's own words after ours, in short.
-type detail struct {
-	err  error
-	text string
-}
-
-func (d detail) Error() string { return d.text }
-func (d detail) Unwrap() error { return d.err }
 
 // first is the line of a long text that says what is the matter.
 func first(text string) string {
@@ -74,7 +65,7 @@ func (b *Bucket) refusal(r *azcore.ResponseError) (fail.Kind, string) {
 	case bloberror.BlobNotFound:
 		return fail.NotFound, "no such object in " + b.String()
 	case bloberror.ContainerNotFound, bloberror.ContainerBeingDeleted, bloberror.ContainerDisabled:
-		return fail.NotFound, fmt.Sprintf("there is no container %q at %s: create it, or correct %s", b.name, b.endpoint, b.words.place())
+		return fail.NotFound, fmt.Sprintf("there is no container %q at %s: create it, or correct %s", b.name, b.endpoint, b.words.Where())
 	case bloberror.BlobAlreadyExists, bloberror.ConditionNotMet:
 		return fail.Exists, "the object exists already in " + b.String()
 	case bloberror.AuthenticationFailed:

@@ -23,7 +23,7 @@ import (
 // Open checks cfg and finds credentials. It does not speak to the store's server (to Azure's resource manager it does, with LookUpKey): whether container and rights are
 // right shows at the first call.
 func Open(ctx context.Context, cfg Config) (*Bucket, error) {
-	b := &Bucket{account: cfg.Account, name: cfg.Container, blockSize: cfg.BlockSize, words: cfg.Words, tls: cfg.tls(), pool: &part.Pool{}}
+	b := &Bucket{account: cfg.Account, name: cfg.Container, blockSize: cfg.BlockSize, words: cfg.Words, tls: cfg.Words.TLS(cfg.CAFile, cfg.CA), pool: &part.Pool{}}
 	if err := b.open(ctx, cfg); err != nil {
 		return nil, fmt.Errorf("open store azblob://%s: %w", cfg.Container, err)
 	}
@@ -35,7 +35,7 @@ func (b *Bucket) open(ctx context.Context, cfg Config) error {
 		return err
 	}
 	b.prefix, b.blockSize = cfg.Prefix, cfg.BlockSize
-	transport, err := cfg.tls().Transport()
+	transport, err := cfg.Words.TLS(cfg.CAFile, cfg.CA).Transport()
 	if err != nil {
 		return err
 	}
@@ -111,7 +111,7 @@ func (o opener) lookUpKey(ctx context.Context, identity azcore.TokenCredential) 
 	subscription := cmp.Or(o.cfg.Subscription, o.vars.get("AZURE_SUBSCRIPTION_ID"))
 	group := cmp.Or(o.cfg.ResourceGroup, o.vars.get("AZURE_RESOURCE_GROUP"))
 	if subscription == "" || group == "" {
-		return "", fail.Errorf(fail.Invalid, "subscriptionId and resourceGroup have to be set in %s, or useAAD to true, which needs neither", o.cfg.Words.place())
+		return "", fail.Errorf(fail.Invalid, "subscriptionId and resourceGroup have to be set in %s, or useAAD to true, which needs neither", o.cfg.Words.Where())
 	}
 	client, err := arm.NewClient("hozon", "v1.0.0", identity, &arm.ClientOptions{ClientOptions: o.options, DisableRPRegistration: true})
 	if err != nil {

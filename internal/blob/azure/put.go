@@ -16,7 +16,6 @@ import (
 	azblob "github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blockblob"
-	"golang.org/x/sync/errgroup"
 
 	"hozon.dev/hozon/internal/blob"
 	"hozon.dev/hozon/internal/blob/part"
@@ -24,7 +23,6 @@ import (
 )
 
 const (
-	inFlight  = 2     // blocks of one Put are on their way at a time
 	maxBlocks = 50000 // Azure's limit
 	growEvery = 4000
 	lastBlock = 4000 << 20 // Azure's limit
@@ -47,18 +45,12 @@ func (b *Bucket) Put(ctx context.Context, key string, r io.Reader, opts blob.Put
 	if err == nil {
 		return n, nil
 	}
-	var source sourceError
+	var source part.SourceError
 	if errors.As(err, &source) {
-		return 0, fmt.Errorf("put %s: %w", key, source.err)
+		return 0, fmt.Errorf("put %s: %w", key, source.Err)
 	}
 	return 0, b.explain("put", key, err)
 }
-
-// sourceError is an error of the caller's reader or context: not ours to explain.
-type sourceError struct{ err error }
-
-func (e sourceError) Error() string { return e.err.Error() }
-func (e sourceError) Unwrap() error { return e.err }
 
 // put is one run of Put.
 type put struct {
@@ -70,20 +62,16 @@ type put struct {
 }
 
 func (p put) run(ctx context.Context, r io.Reader) (int64, error) {
-	first := &part.Part{Pool: p.b.pool}
-	err := first.Fill(ctx, r, p.b.size(1))
-	second := &part.Part{Pool: p.b.pool}
-	if err == nil {
-		err = second.Fill(ctx, r, min(part.Piece, p.b.size(2))) // the object may end here
+	upload := part.Upload{Pool: p.b.pool, Size: p.b.size}
+	head, err := upload.Begin(ctx, r)
+	if err != nil {
+		return 0, err
 	}
-	if err != nil && err != io.EOF {
-		return 0, sourceError{err}
+	if body := head.Whole(); body != nil {
+		defer body.Free()
+		return body.Size(), p.last(ctx, func() error { return p.single(ctx, body) })
 	}
-	if second.Size() == 0 {
-		defer first.Free()
-		return first.Size(), p.last(ctx, func() error { return p.single(ctx, first) })
-	}
-	return p.blocks(ctx, r, first, second, err == io.EOF)
+	return p.blocks(ctx, r, upload, head)
 }
 
 func (p put) single(ctx context.Context, body *part.Part) error {
@@ -154,18 +142,20 @@ func (p put) landed(ctx context.Context, err error) bool {
 	return false
 }
 
-// blocks uploads in blocks. ended says that second holds all that follows first.
-func (p put) blocks(ctx context.Context, r io.Reader, first, second *part.Part, ended bool) (int64, error) {
+// blocks uploads in blocks.
+func (p put) blocks(ctx context.Context, r io.Reader, upload part.Upload, head part.Head) (int64, error) {
 	if p.ifAbsent { // do not send gigabytes for nothing
 		if err := p.mustBeAbsent(ctx); err != nil {
 			return 0, err
 		}
 	}
 	s := sender{put: p}
-	if err := s.send(ctx, r, first, second, ended); err != nil {
+	upload.Start = s.start
+	size, err := upload.Send(ctx, r, head)
+	if err != nil {
 		return 0, err
 	}
-	return s.size, p.last(ctx, func() error {
+	return size, p.last(ctx, func() error {
 		_, err := p.client.CommitBlockList(ctx, s.sent, &blockblob.CommitBlockListOptions{Metadata: p.metadata(), AccessConditions: p.conditions()})
 		return err
 	})
@@ -175,54 +165,17 @@ func (p put) blocks(ctx context.Context, r io.Reader, first, second *part.Part, 
 type sender struct {
 	put
 	sent []string // ids, in order
-	size int64    // of all blocks
 }
 
-// send sends everything. When it returns, no request is under way.
-func (s *sender) send(ctx context.Context, r io.Reader, first, second *part.Part, ended bool) error {
-	group, sending := errgroup.WithContext(ctx)
-	group.SetLimit(inFlight)
-	s.start(sending, group, first)
-	readErr := s.feed(sending, group, r, second, ended)
-	sendErr := group.Wait()
-	// A failed block ends the context under which r is read, and then the block's error is the one to tell.
-	if readErr != nil && (sendErr == nil || !errors.Is(readErr, context.Canceled) || ctx.Err() != nil) {
-		return readErr
+// start names the block. The names hold the id of the Put, so that Puts of one key do not mix theirs.
+func (s *sender) start(n int, body *part.Part) (func(context.Context) error, error) {
+	if n > maxBlocks {
+		return nil, fail.Errorf(fail.Invalid, "the object is larger than the %d blocks that Azure allows it: set a larger block size", maxBlocks)
 	}
-	return sendErr
-}
-
-// feed starts body, which may be filled in part, and what follows of r.
-func (s *sender) feed(ctx context.Context, group *errgroup.Group, r io.Reader, body *part.Part, ended bool) error {
-	for {
-		if !ended {
-			err := body.Fill(ctx, r, s.b.size(len(s.sent)+1))
-			if ended = err == io.EOF; err != nil && !ended {
-				return sourceError{err}
-			}
-		}
-		if body.Size() > 0 {
-			if len(s.sent) == maxBlocks {
-				return fail.Errorf(fail.Invalid, "the object is larger than the %d blocks that Azure allows it: set a larger block size", maxBlocks)
-			}
-			s.start(ctx, group, body)
-		}
-		if ended {
-			return nil
-		}
-		body = &part.Part{Pool: s.b.pool}
-	}
-}
-
-// start sends body as the next block, at once or as soon as fewer than three are under way. The ids of blocks hold that of the Put, so that
-// Puts of one key do not mix theirs.
-func (s *sender) start(ctx context.Context, group *errgroup.Group, body *part.Part) {
-	id := base64.StdEncoding.EncodeToString(fmt.Appendf(nil, "%s-%05d", s.id, len(s.sent)))
+	id := base64.StdEncoding.EncodeToString(fmt.Appendf(nil, "%s-%05d", s.id, n))
 	s.sent = append(s.sent, id)
-	s.size += body.Size()
-	group.Go(func() error {
-		defer body.Free()
+	return func(ctx context.Context) error {
 		_, err := s.client.StageBlock(ctx, id, body.Reader(), &blockblob.StageBlockOptions{TransactionalValidation: azblob.TransferValidationTypeMD5(sum(body))})
 		return err
-	})
+	}, nil
 }

@@ -4,9 +4,7 @@ package gcs
 
 import (
 	"cmp"
-	"net/url"
 	"regexp"
-	"slices"
 	"strings"
 
 	"hozon.dev/hozon/internal/blob"
@@ -28,55 +26,25 @@ type Config struct {
 
 	CAFile string // PEM, besides the system's
 	CA     []byte // PEM, besides the system's
-	Words  Words
+	Words  link.Words
 }
 
-// Words are the names that messages give to settings. The zero value is for those of a store's URL.
-type Words struct {
-	Place       string // where all settings are: "the store's URL"
-	Credentials string // where Config.Credentials came from
-	CA          string // "ca=FILE"
+var syntax = link.Syntax{
+	Scheme: "gs", Form: "gs://bucket/prefix", Holder: "bucket", Credentials: "a file (parameter credentials-file)",
+	Parameters: []string{"endpoint", "credentials-file", "service-account", "kms-key", "ca"},
 }
-
-func (w Words) place() string { return cmp.Or(w.Place, "the store's URL") }
-
-func (cfg *Config) tls() link.TLS {
-	return link.TLS{CAFile: cfg.CAFile, CA: cfg.CA, Setting: cmp.Or(cfg.Words.CA, "ca=FILE"), Place: cfg.Words.place()}
-}
-
-var parameters = []string{"endpoint", "credentials-file", "service-account", "kms-key", "ca"}
 
 // Parse reads "gs://bucket/prefix?endpoint=…&credentials-file=FILE&service-account=NAME&kms-key=…&ca=FILE". Its errors never quote a value.
 func Parse(text string) (Config, error) {
-	u, err := url.Parse(text)
-	switch {
-	case err != nil:
-		return Config{}, fail.Errorf(fail.Invalid, "the store's URL cannot be parsed: it must read gs://bucket/prefix, with special characters escaped")
-	case u.User != nil || strings.ContainsAny(u.Host, ":@"):
-		return Config{}, fail.Errorf(fail.Invalid, "the store's URL holds a user, a password or a port: credentials belong into a file (parameter credentials-file)")
-	case u.Scheme != "gs" || u.Opaque != "" || u.Host == "":
-		return Config{}, fail.Errorf(fail.Invalid, "the store's URL names no bucket: it must read gs://bucket/prefix")
-	case u.Fragment != "":
-		return Config{}, fail.Errorf(fail.Invalid, "the store's URL has a '#': write %%23 if it belongs to the prefix")
-	}
-	query, err := url.ParseQuery(u.RawQuery)
-	if err != nil {
-		return Config{}, fail.Errorf(fail.Invalid, "the parameters of the store's URL cannot be parsed: escape '%%', ';' and '&' in their values")
-	}
-	cfg := Config{Bucket: u.Host, Prefix: u.Path}
-	for name, values := range query {
-		if !slices.Contains(parameters, name) {
-			return Config{}, fail.Errorf(fail.Invalid, "unknown parameter %q in the store's URL: known are %s", name, strings.Join(parameters, ", "))
-		}
-		if len(values) != 1 || values[0] == "" {
-			return Config{}, fail.Errorf(fail.Invalid, "parameter %q in the store's URL needs one value", name)
-		}
-		cfg.set(name, values[0])
+	var cfg Config
+	var err error
+	if cfg.Bucket, cfg.Prefix, err = syntax.Parse(text, cfg.set); err != nil {
+		return Config{}, err
 	}
 	return cfg, cfg.check()
 }
 
-func (cfg *Config) set(name, value string) {
+func (cfg *Config) set(name, value string) error {
 	switch name {
 	case "endpoint":
 		cfg.Endpoint = value
@@ -89,27 +57,25 @@ func (cfg *Config) set(name, value string) {
 	case "ca":
 		cfg.CAFile = value
 	}
+	return nil
 }
 
 var bucketName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]$`)
 
 // check looks at the names, and brings Prefix and Endpoint into their forms.
-func (cfg *Config) check() error {
+func (cfg *Config) check() (err error) {
 	if !bucketName.MatchString(cfg.Bucket) {
 		return fail.Errorf(fail.Invalid, "the bucket's name cannot be right: it has 3 to 222 lower-case letters, digits, '-', '_' and '.'")
 	}
-	if cfg.Prefix = strings.Trim(cfg.Prefix, "/"); cfg.Prefix != "" {
-		if err := blob.CheckKey(cfg.Prefix); err != nil {
-			return fail.Errorf(fail.Invalid, "the store's prefix: %w", err)
-		}
-		cfg.Prefix += "/"
+	if cfg.Prefix, err = blob.Root(cfg.Prefix); err != nil {
+		return err
 	}
 	if cfg.Endpoint == "" {
 		cfg.Endpoint = "https://storage." + cmp.Or(cfg.Universe, "googleapis.com")
 	}
-	u, err := url.Parse(cfg.Endpoint)
-	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Scheme != "http" && u.Scheme != "https" {
-		return fail.Errorf(fail.Invalid, "the endpoint of the store must read https://host")
+	u, err := link.Endpoint(cfg.Endpoint, "https://host")
+	if err != nil {
+		return err
 	}
 	if path := strings.Trim(u.Path, "/"); path != "" && path != "storage/v1" {
 		return fail.Errorf(fail.Invalid, "the endpoint of the store must read https://host or https://host/storage/v1/")

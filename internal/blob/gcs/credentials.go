@@ -56,7 +56,7 @@ func find(ctx context.Context, cfg Config, transport http.RoundTripper) (*identi
 	}
 	switch {
 	case len(cfg.Credentials) > 0:
-		id.file, id.source = "", cmp.Or(cfg.Words.Credentials, "the credentials given")
+		id.file, id.source = "", cfg.Words.Source()
 		return id, id.load(cfg.Credentials)
 	case id.file != "":
 		id.source = "the credentials file " + id.file

@@ -45,25 +45,16 @@ func (b *Bucket) explain(op, key string, err error) error {
 		return fmt.Errorf("%s: %w", op, err)
 	case errors.As(err, &login):
 		kind, why := b.login(login)
-		return fail.Errorf(kind, "%s: %s (%w)", op, why, detail{err, loginText(login)})
+		return fail.Errorf(kind, "%s: %s (%w)", op, why, link.Detail{Err: err, Text: loginText(login)})
 	case !errors.As(err, &refusal):
 		return link.Explain(op, b.endpoint, b.tls, err)
 	}
 	kind, why := b.refusal(refusal)
 	if noBucket(err) || refusal.Code == http.StatusNotFound && (key == "" || strings.HasPrefix(op, "put ") || strings.HasPrefix(op, "list ")) { // what else could be missing?
-		kind, why = fail.NotFound, fmt.Sprintf("there is no bucket %q at %s: create it, or correct %s", b.bucket, b.endpoint, b.words.place())
+		kind, why = fail.NotFound, fmt.Sprintf("there is no bucket %q at %s: create it, or correct %s", b.bucket, b.endpoint, b.words.Where())
 	}
-	return fail.Errorf(kind, "%s: %s (%w)", op, why, detail{err, refusalText(refusal)})
+	return fail.Errorf(kind, "%s: %s (%w)", op, why, link.Detail{Err: err, Text: refusalText(refusal)})
 }
-
-// detail shows the server's own words after ours, in short.
-type detail struct {
-	err  error
-	text string
-}
-
-func (d detail) Error() string { return d.text }
-func (d detail) Unwrap() error { return d.err }
 
 func refusalText(r *googleapi.Error) string {
 	text := fmt.Sprintf("HTTP %d", r.Code)
@@ -123,7 +114,7 @@ func (b *Bucket) refusal(r *googleapi.Error) (fail.Kind, string) {
 	case s == http.StatusUnauthorized:
 		return fail.Denied, fmt.Sprintf("%s does not accept %s", b.endpoint, b.identity.source)
 	case s == http.StatusForbidden && strings.Contains(r.Message, "KMS"):
-		return fail.Denied, fmt.Sprintf("the KMS key cannot be used: give the project's storage service agent the right to encrypt and decrypt with it, or correct %s", b.words.place())
+		return fail.Denied, fmt.Sprintf("the KMS key cannot be used: give the project's storage service agent the right to encrypt and decrypt with it, or correct %s", b.words.Where())
 	case s == http.StatusForbidden:
 		return fail.Denied, fmt.Sprintf("the account of %s may not do this in bucket %q", b.identity.source, b.bucket)
 	case s >= 400:

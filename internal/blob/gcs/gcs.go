@@ -14,7 +14,6 @@ package gcs
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -41,7 +40,7 @@ type Bucket struct {
 	prefix   string // empty, or ends in "/"
 	endpoint string // "https://host"
 	kmsKey   string
-	words    Words
+	words    link.Words
 	tls      link.TLS // for messages
 	identity *identity
 	signer   *signer
@@ -55,7 +54,7 @@ var (
 
 // Open checks cfg and finds credentials. It does not speak to the bucket's server: whether bucket and rights are right shows at the first call.
 func Open(ctx context.Context, cfg Config) (*Bucket, error) {
-	b := &Bucket{bucket: cfg.Bucket, kmsKey: cfg.KMSKey, words: cfg.Words, tls: cfg.tls(), pool: &part.Pool{}}
+	b := &Bucket{bucket: cfg.Bucket, kmsKey: cfg.KMSKey, words: cfg.Words, tls: cfg.Words.TLS(cfg.CAFile, cfg.CA), pool: &part.Pool{}}
 	if err := b.open(ctx, cfg); err != nil {
 		return nil, fmt.Errorf("open store gs://%s: %w", cfg.Bucket, err)
 	}
@@ -67,7 +66,7 @@ func (b *Bucket) open(ctx context.Context, cfg Config) error {
 		return err
 	}
 	b.prefix, b.endpoint = cfg.Prefix, cfg.Endpoint
-	transport, err := cfg.tls().Transport()
+	transport, err := cfg.Words.TLS(cfg.CAFile, cfg.CA).Transport()
 	if err != nil {
 		return err
 	}
@@ -151,39 +150,16 @@ func (b *Bucket) get(ctx context.Context, name string, offset, length int64) (io
 	if n >= 0 { // else chunked: net/http itself notices an early end
 		rc = blob.Exact(rc, n)
 	}
-	return &body{rc: rc, name: name}, nil
+	return link.Body(rc, name), nil
 }
 
-// nothing is the answer to a range without bytes.
 func (b *Bucket) nothing(ctx context.Context, name string, offset int64) (io.ReadCloser, error) {
-	object, err := b.stat(ctx, name)
+	info, err := b.stat(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := blob.Range(int64(object.Size), offset, 0); err != nil {
-		return nil, err
-	}
-	return http.NoBody, nil
+	return blob.Nothing(int64(info.Size), offset)
 }
-
-// body gives read errors their kind.
-type body struct {
-	rc   io.ReadCloser
-	name string
-}
-
-func (r *body) Read(p []byte) (int, error) {
-	n, err := r.rc.Read(p)
-	switch {
-	case err == nil || err == io.EOF:
-		return n, err
-	case errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded):
-		return n, fmt.Errorf("read %s: %w", r.name, err)
-	}
-	return n, fail.Errorf(fail.Transient, "read %s: the connection broke: %w", r.name, err)
-}
-
-func (r *body) Close() error { return r.rc.Close() }
 
 // Stat implements blob.Bucket.
 func (b *Bucket) Stat(ctx context.Context, key string) (blob.Info, error) {

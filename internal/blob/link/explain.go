@@ -40,3 +40,14 @@ func Explain(op, endpoint string, c TLS, err error) error {
 	}
 	return fail.Errorf(fail.Transient, "%s: cannot speak to %s: %w", op, endpoint, err)
 }
+
+// Detail is an error of a server in short: it reads as Text, and is Err.
+type Detail struct {
+	Err  error
+	Text string
+}
+
+func (d Detail) Error() string { return d.Text }
+
+// Unwrap is the whole error.
+func (d Detail) Unwrap() error { return d.Err }

@@ -6,7 +6,6 @@ import (
 	"cmp"
 	"net/url"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -49,74 +48,27 @@ type Config struct {
 
 	PublicEndpoint string // of signed URLs, in the form of Endpoint; empty: Endpoint
 	Objects        Objects
-	Words          Words
+	Words          link.Words
 }
 
-// Words are the names that messages give to settings, so that they are the ones that the user has written. The zero value is for those of a store's URL.
-type Words struct {
-	Place       string // where all settings are: "the store's URL"
-	Credentials string // where Config.Credentials came from: "Secret velero/cloud-credentials"
-	CA          string // "ca=FILE"
+var syntax = link.Syntax{
+	Scheme: "s3", Form: "s3://bucket/prefix?endpoint=…", Holder: "bucket",
+	Credentials: "the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY) or into a credentials file",
+	Parameters:  []string{"endpoint", "region", "path-style", "insecure-skip-tls-verify", "ca", "profile", "conditional-put"},
 }
-
-func (w Words) place() string { return cmp.Or(w.Place, "the store's URL") }
-func (w Words) ca() string    { return cmp.Or(w.CA, "ca=FILE") }
-
-// parameters of the URL, in the order in which messages list them.
-var parameters = []string{"endpoint", "region", "path-style", "insecure-skip-tls-verify", "ca", "profile", "conditional-put"}
 
 // Parse reads "s3://bucket/prefix?endpoint=…&region=…&path-style=true&insecure-skip-tls-verify=true&ca=FILE&profile=NAME&conditional-put=true".
 // Its errors never quote a value: somebody may have put credentials in there.
 func Parse(text string) (Config, error) {
-	u, err := url.Parse(text)
-	if err != nil {
-		return Config{}, fail.Errorf(fail.Invalid, "the store's URL cannot be parsed: it must read s3://bucket/prefix?endpoint=…, with special characters escaped")
-	}
-	if u.User != nil || strings.ContainsAny(u.Host, ":@") {
-		return Config{}, errCredentials
-	}
-	switch {
-	case u.Scheme != "s3":
-		return Config{}, fail.Errorf(fail.Invalid, "the store's URL does not start with s3://")
-	case u.Opaque != "" || u.Host == "":
-		return Config{}, fail.Errorf(fail.Invalid, "the store's URL names no bucket: it must read s3://bucket/prefix")
-	case u.Fragment != "":
-		return Config{}, fail.Errorf(fail.Invalid, "the store's URL has a '#': write %%23 if it belongs to the prefix")
-	}
-	query, err := url.ParseQuery(u.RawQuery)
-	if err != nil {
-		return Config{}, fail.Errorf(fail.Invalid, "the parameters of the store's URL cannot be parsed: escape '%%', ';' and '&' in their values")
-	}
-	cfg := Config{Bucket: u.Host, Prefix: strings.Trim(u.Path, "/")}
-	for _, name := range slices.Sorted(keys(query)) {
-		values := query[name]
-		if !slices.Contains(parameters, name) {
-			return Config{}, fail.Errorf(fail.Invalid, "unknown parameter %q in the store's URL: known are %s", name, strings.Join(parameters, ", "))
-		}
-		if len(values) != 1 || values[0] == "" {
-			return Config{}, fail.Errorf(fail.Invalid, "parameter %q in the store's URL needs one value", name)
-		}
-		if err := cfg.set(name, values[0]); err != nil {
-			return Config{}, err
-		}
+	var cfg Config
+	var err error
+	if cfg.Bucket, cfg.Prefix, err = syntax.Parse(text, cfg.set); err != nil {
+		return Config{}, err
 	}
 	if _, _, err := cfg.host(); err != nil {
 		return Config{}, err
 	}
 	return cfg, cfg.check()
-}
-
-var errCredentials = fail.Errorf(fail.Invalid, "the store's URL holds a user, a password or a port before the bucket's path: credentials belong into the environment "+
-	"(AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY) or into a credentials file, a server's address into the parameter endpoint")
-
-func keys(query url.Values) func(func(string) bool) {
-	return func(yield func(string) bool) {
-		for name := range query {
-			if !yield(name) {
-				return
-			}
-		}
-	}
 }
 
 func (cfg *Config) set(name, value string) (err error) {
@@ -153,19 +105,12 @@ func parseSwitch(name, value string) (Switch, error) {
 }
 
 // check looks at the names, and brings Prefix into its form.
-func (cfg *Config) check() error {
+func (cfg *Config) check() (err error) {
 	if err := s3utils.CheckValidBucketName(cfg.Bucket); err != nil {
 		return fail.Errorf(fail.Invalid, "the bucket's name cannot be right: %w", err)
 	}
-	cfg.Prefix = strings.Trim(cfg.Prefix, "/")
-	if cfg.Prefix == "" {
-		return nil
-	}
-	if err := blob.CheckKey(cfg.Prefix); err != nil {
-		return fail.Errorf(fail.Invalid, "the store's prefix: %w", err)
-	}
-	cfg.Prefix += "/"
-	return nil
+	cfg.Prefix, err = blob.Root(cfg.Prefix)
+	return err
 }
 
 func (cfg *Config) region() string {
@@ -173,7 +118,9 @@ func (cfg *Config) region() string {
 }
 
 func (cfg *Config) tls() link.TLS {
-	return link.TLS{CAFile: cfg.CAFile, CA: cfg.CA, SkipVerify: cfg.InsecureSkipTLSVerify, Setting: cfg.Words.ca(), Place: cfg.Words.place()}
+	trust := cfg.Words.TLS(cfg.CAFile, cfg.CA)
+	trust.SkipVerify = cfg.InsecureSkipTLSVerify
+	return trust
 }
 
 // host returns the host, with port if any, of the endpoint.
@@ -194,7 +141,7 @@ func parseEndpoint(text string) (host string, secure bool, err error) {
 	u, err := url.Parse(text)
 	switch {
 	case err == nil && u.User != nil:
-		return "", false, errCredentials
+		return "", false, syntax.Misplaced()
 	case err != nil, u.Host == "", u.Path != "" && u.Path != "/", u.RawQuery != "", u.Fragment != "", u.Scheme != "http" && u.Scheme != "https":
 		return "", false, fail.Errorf(fail.Invalid, "the endpoint of the store must read https://host:port or http://host:port")
 	}

@@ -60,7 +60,7 @@ func (cfg *Config) own() *source {
 	switch {
 	case len(cfg.Credentials) > 0:
 		p.text = cfg.Credentials
-		return &source{p, cmp.Or(cfg.Words.Credentials, "the credentials given") + ", profile " + cmp.Or(cfg.Profile, os.Getenv("AWS_PROFILE"), "default")}
+		return &source{p, cfg.Words.Source() + ", profile " + cmp.Or(cfg.Profile, os.Getenv("AWS_PROFILE"), "default")}
 	case cfg.CredentialsFile != "":
 		p.file = cfg.CredentialsFile
 		return &source{p, "the " + fileName(*cfg)}

@@ -50,7 +50,7 @@ func (b *Bucket) refusal(r minio.ErrorResponse) (fail.Kind, string) {
 	case "NoSuchKey":
 		return fail.NotFound, "no such object in " + b.String()
 	case "NoSuchBucket":
-		return fail.NotFound, fmt.Sprintf("there is no bucket %q at %s: create it, or correct %s", b.bucket, b.endpoint, b.words.place())
+		return fail.NotFound, fmt.Sprintf("there is no bucket %q at %s: create it, or correct %s", b.bucket, b.endpoint, b.words.Where())
 	case "PreconditionFailed":
 		return fail.Exists, "the object exists already in " + b.String()
 	case "InvalidAccessKeyId", "XAdminUserNotFound": // the second is versitygw's
@@ -99,7 +99,7 @@ func (b *Bucket) byStatus(r minio.ErrorResponse) (fail.Kind, string) {
 
 func (b *Bucket) wrongRegion(r minio.ErrorResponse) string {
 	if r.Region != "" && r.Region != b.region {
-		return fmt.Sprintf("bucket %q is not in region %q: set region=%s in %s", b.bucket, b.region, r.Region, b.words.place())
+		return fmt.Sprintf("bucket %q is not in region %q: set region=%s in %s", b.bucket, b.region, r.Region, b.words.Where())
 	}
-	return fmt.Sprintf("bucket %q is not in region %q, or not behind %s: correct region or endpoint in %s", b.bucket, b.region, b.endpoint, b.words.place())
+	return fmt.Sprintf("bucket %q is not in region %q, or not behind %s: correct region or endpoint in %s", b.bucket, b.region, b.endpoint, b.words.Where())
 }

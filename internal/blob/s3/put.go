@@ -12,15 +12,11 @@ import (
 	"slices"
 
 	"github.com/minio/minio-go/v7"
-	"golang.org/x/sync/errgroup"
 
 	"hozon.dev/hozon/internal/blob"
 	"hozon.dev/hozon/internal/blob/part"
 	"hozon.dev/hozon/internal/fail"
 )
-
-// inFlight parts of one Put are on their way at a time.
-const inFlight = 2
 
 // idKey is the metadata that names the Put that made an object, as the library gives it back.
 const idKey = "Hozon-Put"
@@ -36,18 +32,12 @@ func (b *Bucket) Put(ctx context.Context, key string, r io.Reader, opts blob.Put
 	if err == nil {
 		return n, nil
 	}
-	var source sourceError
+	var source part.SourceError
 	if errors.As(err, &source) {
-		return 0, fmt.Errorf("put %s: %w", key, source.err)
+		return 0, fmt.Errorf("put %s: %w", key, source.Err)
 	}
 	return 0, b.explain("put", key, err)
 }
-
-// sourceError is an error of the caller's reader or context: not ours to explain.
-type sourceError struct{ err error }
-
-func (e sourceError) Error() string { return e.err.Error() }
-func (e sourceError) Unwrap() error { return e.err }
 
 // put is one run of Put.
 type put struct {
@@ -58,21 +48,16 @@ type put struct {
 }
 
 func (p put) run(ctx context.Context, r io.Reader) (int64, error) {
-	first := &part.Part{Pool: p.b.pool}
-	err := first.Fill(ctx, r, partSize(1))
-	second := &part.Part{Pool: p.b.pool}
-	if err == nil {
-		// The object may end here, and then it needs no second part.
-		err = second.Fill(ctx, r, part.Piece)
+	upload := part.Upload{Pool: p.b.pool, Size: partSize}
+	head, err := upload.Begin(ctx, r)
+	if err != nil {
+		return 0, err
 	}
-	if err != nil && err != io.EOF {
-		return 0, sourceError{err}
+	if body := head.Whole(); body != nil {
+		defer body.Free()
+		return body.Size(), p.single(ctx, body)
 	}
-	if second.Size() == 0 {
-		defer first.Free()
-		return first.Size(), p.single(ctx, first)
-	}
-	return p.multi(ctx, r, first, second, err == io.EOF)
+	return p.multi(ctx, r, upload, head)
 }
 
 func (p put) single(ctx context.Context, body *part.Part) error {
@@ -147,8 +132,8 @@ func (p put) landed(ctx context.Context, err error) bool {
 	return err == nil && info.UserMetadata[idKey] == p.id
 }
 
-// multi uploads in parts. ended says that second holds all that follows first.
-func (p put) multi(ctx context.Context, r io.Reader, first, second *part.Part, ended bool) (n int64, err error) {
+// multi uploads in parts.
+func (p put) multi(ctx context.Context, r io.Reader, parts part.Upload, head part.Head) (n int64, err error) {
 	if p.ifAbsent { // do not send gigabytes for nothing
 		if err := p.mustBeAbsent(ctx); err != nil {
 			return 0, err
@@ -168,14 +153,15 @@ func (p put) multi(ctx context.Context, r io.Reader, first, second *part.Part, e
 		forget(ctx)
 	}()
 	s := sender{put: p, upload: upload}
-	if err := s.send(ctx, r, first, second, ended); err != nil {
+	parts.Start = s.start
+	if n, err = parts.Send(ctx, r, head); err != nil {
 		return 0, err
 	}
 	err = p.last(ctx, p.b.traits.finish(), func(opts minio.PutObjectOptions) error {
 		_, err := p.b.core.CompleteMultipartUpload(ctx, p.b.bucket, p.name, upload, s.done(), opts)
 		return err
 	})
-	return s.size, err
+	return n, err
 }
 
 // sender sends the parts of one upload.
@@ -183,7 +169,6 @@ type sender struct {
 	put
 	upload string
 	sent   []*minio.CompletePart // in order
-	size   int64                 // of all parts
 }
 
 func (s *sender) done() []minio.CompletePart {
@@ -194,53 +179,17 @@ func (s *sender) done() []minio.CompletePart {
 	return parts
 }
 
-// send sends everything. When it returns, no request is under way.
-func (s *sender) send(ctx context.Context, r io.Reader, first, second *part.Part, ended bool) error {
-	group, sending := errgroup.WithContext(ctx)
-	group.SetLimit(inFlight)
-	s.start(sending, group, first)
-	readErr := s.feed(sending, group, r, second, ended)
-	sendErr := group.Wait()
-	// A failed part ends the context under which r is read, and then the part's error is the one to tell.
-	if readErr != nil && (sendErr == nil || !errors.Is(readErr, context.Canceled) || ctx.Err() != nil) {
-		return readErr
+func (s *sender) start(n int, body *part.Part) (func(context.Context) error, error) {
+	if n > maxParts {
+		return nil, fail.Errorf(fail.Invalid, "the object is larger than the %d parts that S3 allows it", maxParts)
 	}
-	return sendErr
-}
-
-// feed starts body, which may be filled in part, and what follows of r.
-func (s *sender) feed(ctx context.Context, group *errgroup.Group, r io.Reader, body *part.Part, ended bool) error {
-	for {
-		if !ended {
-			err := body.Fill(ctx, r, partSize(len(s.sent)+1))
-			if ended = err == io.EOF; err != nil && !ended {
-				return sourceError{err}
-			}
-		}
-		if body.Size() > 0 {
-			if len(s.sent) == maxParts {
-				return fail.Errorf(fail.Invalid, "the object is larger than the %d parts that S3 allows it", maxParts)
-			}
-			s.start(ctx, group, body)
-		}
-		if ended {
-			return nil
-		}
-		body = &part.Part{Pool: s.b.pool}
-	}
-}
-
-// start sends body as the next part, at once or as soon as fewer than three are under way.
-func (s *sender) start(ctx context.Context, group *errgroup.Group, body *part.Part) {
-	done := &minio.CompletePart{PartNumber: len(s.sent) + 1}
+	done := &minio.CompletePart{PartNumber: n}
 	s.sent = append(s.sent, done)
-	s.size += body.Size()
-	group.Go(func() error {
-		defer body.Free()
+	return func(ctx context.Context) error {
 		opts := s.b.traits.part(body)
-		got, err := s.b.core.PutObjectPart(ctx, s.b.bucket, s.name, s.upload, done.PartNumber, body.Reader(), body.Size(), opts)
+		got, err := s.b.core.PutObjectPart(ctx, s.b.bucket, s.name, s.upload, n, body.Reader(), body.Size(), opts)
 		done.ETag = got.ETag
 		s.b.traits.note(done, opts.CustomHeader.Get(s.b.traits.checksum.Key()))
 		return err
-	})
+	}, nil
 }

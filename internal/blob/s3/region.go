@@ -43,7 +43,7 @@ func FindRegion(ctx context.Context, cfg Config) (string, error) {
 		return region, nil
 	}
 	if response.StatusCode == http.StatusNotFound {
-		return "", fail.Errorf(fail.NotFound, "there is no bucket %q at %s: create it, or correct %s", cfg.Bucket, b.endpoint, b.words.place())
+		return "", fail.Errorf(fail.NotFound, "there is no bucket %q at %s: create it, or correct %s", cfg.Bucket, b.endpoint, b.words.Where())
 	}
-	return "", fail.Errorf(fail.Invalid, "%s does not say in which region bucket %q is (HTTP %d): set region in %s", b.endpoint, cfg.Bucket, response.StatusCode, b.words.place())
+	return "", fail.Errorf(fail.Invalid, "%s does not say in which region bucket %q is (HTTP %d): set region in %s", b.endpoint, cfg.Bucket, response.StatusCode, b.words.Where())
 }

@@ -56,7 +56,7 @@ type Bucket struct {
 	endpoint string // for messages
 	region   string
 	source   string // where the credentials came from
-	words    Words
+	words    link.Words
 	tls      link.TLS // for messages
 	traits   traits
 	public   *minio.Client // signs URLs
@@ -202,39 +202,16 @@ func (b *Bucket) get(ctx context.Context, name string, offset, length int64) (io
 	if n >= 0 { // else chunked: net/http itself notices an early end
 		rc = blob.Exact(rc, n)
 	}
-	return &body{rc: rc, name: name}, nil
+	return link.Body(rc, name), nil
 }
 
-// nothing is the answer to a range without bytes.
 func (b *Bucket) nothing(ctx context.Context, name string, offset int64) (io.ReadCloser, error) {
 	info, err := b.stat(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := blob.Range(info.Size, offset, 0); err != nil {
-		return nil, err
-	}
-	return http.NoBody, nil
+	return blob.Nothing(info.Size, offset)
 }
-
-// body gives read errors their kind.
-type body struct {
-	rc   io.ReadCloser
-	name string
-}
-
-func (r *body) Read(p []byte) (int, error) {
-	n, err := r.rc.Read(p)
-	switch {
-	case err == nil || err == io.EOF:
-		return n, err
-	case errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded):
-		return n, fmt.Errorf("read %s: %w", r.name, err)
-	}
-	return n, fail.Errorf(fail.Transient, "read %s: the connection broke: %w", r.name, err)
-}
-
-func (r *body) Close() error { return r.rc.Close() }
 
 // Stat implements blob.Bucket.
 func (b *Bucket) Stat(ctx context.Context, key string) (blob.Info, error) {
