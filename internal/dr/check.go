@@ -172,12 +172,14 @@ func (c *Checker) space(ctx context.Context, m *machine) {
 // certificates reads those that flags name and looks when they end.
 func (c *Checker) certificates(ctx context.Context, m *machine) {
 	var files []string
-	for _, p := range m.processes {
+	of := map[string]*process{}
+	for i := range m.processes {
+		p := &m.processes[i]
 		for _, a := range p.args {
 			name := strings.TrimLeft(a, "-")
 			name, _, _ = strings.Cut(name, "=")
 			if v := p.flag(name); path.IsAbs(v) && (strings.HasSuffix(v, ".crt") || strings.HasSuffix(v, ".pem")) && !strings.Contains(name, "key") {
-				files = append(files, v)
+				files, of[v] = append(files, v), p
 			}
 		}
 	}
@@ -186,7 +188,7 @@ func (c *Checker) certificates(ctx context.Context, m *machine) {
 	level, bad := OK, []string{}
 	var first time.Time
 	for _, f := range files {
-		out, err := m.Run(ctx, "cat", "--", f)
+		out, err := m.read(ctx, of[f], f)
 		if err != nil {
 			level, bad = Failed, append(bad, err.Error())
 			continue
@@ -290,19 +292,19 @@ func (c *Checker) agree(ctx context.Context, all []*member) {
 // secrets takes one Secret out of etcd and decrypts it with the API server's keys.
 func (c *Checker) secrets(ctx context.Context, from *member) {
 	api := from.on.process("kube-apiserver")
-	if api == nil || api.flag("encryption-provider-config") == "" {
+	if api == nil || api.encryption() == "" {
 		return
 	}
 	const check = "encryption keys"
 	name := from.on.Name()
-	text, err := from.on.Run(ctx, "cat", "--", api.flag("encryption-provider-config"))
+	text, err := from.on.read(ctx, api, api.encryption())
 	if err != nil {
 		c.add(name, check, Failed, "%v", err)
 		return
 	}
 	keys, err := decode.ReadKeyring(text)
 	if err != nil {
-		c.add(name, check, Failed, "%s: %v", api.flag("encryption-provider-config"), err)
+		c.add(name, check, Failed, "%s: %v", api.encryption(), err)
 		return
 	}
 	prefix := "/registry/"

@@ -3,6 +3,7 @@
 package dr
 
 import (
+	"cmp"
 	"context"
 	"path"
 	"slices"
@@ -10,31 +11,28 @@ import (
 
 	"hozon.dev/hozon/internal/dr/bundle"
 	"hozon.dev/hozon/internal/host"
-)
-
-// Layouts that are known by their looks.
-const (
-	LayoutKubeadm = "kubeadm" // static pods below /etc/kubernetes/manifests
-	LayoutSystemd = "systemd" // plain etcd or API server, started by the system
-	LayoutNone    = "none"    // nothing of a control plane runs there
+	"hozon.dev/hozon/internal/host/profile"
 )
 
 // parts are the programs that are looked for.
-var parts = []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet"}
+var parts = []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "k3s", "rke2", "openshift", "hypershift", "hyperkube"}
 
-// lookScript prints every process whose program is one of parts: P, program, arguments, E, those of its variables that configure etcd; each ended by NUL.
+// lookScript prints every process whose program is one of parts: P, program, id, arguments, E, those of its variables that configure etcd; each ended by
+// NUL. k3s and RKE2 rewrite their command line into one text, "k3s server".
 const lookScript = `for p in /proc/[0-9]*; do
-	exe=$(tr '\0' '\n' <"$p/cmdline" 2>/dev/null | head -n 1); exe=${exe##*/}
-	case $exe in etcd|kube-apiserver|kube-controller-manager|kube-scheduler|kubelet) ;; *) continue ;; esac
-	printf 'P\0%s\0' "$exe"; tail -c +1 "$p/cmdline"; printf 'E\0'
+	exe=$(tr '\0' '\n' <"$p/cmdline" 2>/dev/null | head -n 1); exe=${exe%% *}; exe=${exe##*/}
+	case $exe in etcd|kube-apiserver|kube-controller-manager|kube-scheduler|kubelet|k3s|rke2|openshift|hypershift|hyperkube) ;; *) continue ;; esac
+	printf 'P\0%s\0%s\0' "$exe" "${p#/proc/}"; tail -c +1 "$p/cmdline"; printf 'E\0'
 	tr '\0' '\n' <"$p/environ" 2>/dev/null | grep '^ETCD_' | tr '\n' '\0'
 done; :`
 
 // process is a part of the control plane that runs on a machine.
 type process struct {
-	name string
-	args []string
-	env  map[string]string
+	name   string // of the part, whichever program it runs in
+	pid    string
+	within string // the program that it is only a part of
+	args   []string
+	env    map[string]string
 }
 
 // flag is the value of a flag of the process, or of the variable by which etcd takes it; "" if it has none.
@@ -74,15 +72,26 @@ func look(ctx context.Context, h *host.Host) (*machine, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &machine{Host: h, layout: LayoutNone, processes: parseProcesses(string(out))}
-	if len(m.processes) == 0 {
-		return m, nil
+	m := &machine{Host: h, processes: parseProcesses(string(out))}
+	if m.layout, err = lookLayout(ctx, h, m.processes); err != nil {
+		return nil, err
 	}
-	m.layout = LayoutSystemd
-	if _, err := h.Run(ctx, "test", "-d", "/etc/kubernetes/manifests"); err == nil {
-		m.layout = LayoutKubeadm
+	return m, m.complete(ctx)
+}
+
+// partOf is the part of a control plane that a program which has several runs as, by its arguments; the program itself if that cannot be told.
+func partOf(program string, args []string) string {
+	said := " " + strings.Join(args[:min(3, len(args))], " ") + " "
+	for _, c := range []struct{ words, part string }{
+		{" openshift-kube-apiserver ", "kube-apiserver"}, {" start master api ", "kube-apiserver"}, {" start master controllers ", "kube-controller-manager"},
+		{" openshift-kube-controller-manager ", "kube-controller-manager"}, {" start node ", "kubelet"}, {" kubelet ", "kubelet"}, {" kube-apiserver ", "kube-apiserver"},
+		{" kube-scheduler ", "kube-scheduler"}, {" kube-controller-manager ", "kube-controller-manager"},
+	} {
+		if strings.Contains(said, c.words) {
+			return c.part
+		}
 	}
-	return m, nil
+	return program
 }
 
 func parseProcesses(text string) []process {
@@ -91,10 +100,10 @@ func parseProcesses(text string) []process {
 	inEnv := false
 	for i := 0; i < len(tokens); i++ {
 		switch {
-		case tokens[i] == "P" && i+1 < len(tokens) && slices.Contains(parts, tokens[i+1]):
-			all = append(all, process{name: tokens[i+1], env: map[string]string{}})
+		case tokens[i] == "P" && i+2 < len(tokens) && slices.Contains(parts, tokens[i+1]):
+			all = append(all, process{name: tokens[i+1], pid: tokens[i+2], env: map[string]string{}})
 			inEnv = false
-			i += 2 // the program's own name
+			i += 3 // the program's own name
 		case len(all) == 0:
 		case tokens[i] == "E":
 			inEnv = true
@@ -106,16 +115,12 @@ func parseProcesses(text string) []process {
 			all[len(all)-1].args = append(all[len(all)-1].args, tokens[i])
 		}
 	}
+	for i := range all {
+		if p := &all[i]; strings.HasPrefix(p.name, "hyper") || p.name == "openshift" {
+			p.within, p.name = p.name, partOf(p.name, p.args)
+		}
+	}
 	return all
-}
-
-// fixed are the places of configuration that no flag names.
-var fixed = []string{
-	"/etc/kubernetes", "/etc/etcd", "/etc/default/etcd", "/etc/sysconfig/etcd",
-	"/etc/systemd/system/etcd.service", "/etc/systemd/system/etcd.service.d", "/lib/systemd/system/etcd.service", "/usr/lib/systemd/system/etcd.service",
-	"/var/lib/kubelet/config.yaml", "/var/lib/kubelet/kubeadm-flags.env", "/var/lib/kubelet/pki", "/etc/default/kubelet", "/etc/sysconfig/kubelet",
-	"/etc/systemd/system/kubelet.service", "/etc/systemd/system/kubelet.service.d", "/usr/lib/systemd/system/kubelet.service.d",
-	"/etc/cni/net.d", "/etc/containerd", "/etc/crictl.yaml", "/etc/docker/daemon.json", "/etc/docker/certs.d", "/etc/crio",
 }
 
 // data are flags that name what the machine makes, not what it is told.
@@ -125,9 +130,7 @@ var data = []string{"data-dir", "wal-dir", "root-dir", "log-dir", "log-file", "a
 // is below it.
 func (m *machine) paths() []string {
 	all := append([]string{}, m.Spec.Files...)
-	if len(m.processes) > 0 {
-		all = append(all, fixed...)
-	}
+	all = append(all, m.fixed()...)
 	for _, p := range m.processes {
 		for _, a := range p.args {
 			name, value, ok := strings.Cut(strings.TrimLeft(a, "-"), "=")
@@ -146,23 +149,28 @@ func (m *machine) paths() []string {
 	all = slices.DeleteFunc(all, func(f string) bool {
 		return !path.IsAbs(f) || path.Clean(f) != f || f == "/" || strings.HasPrefix(f, "/proc/") || strings.HasPrefix(f, "/sys/") || strings.HasPrefix(f, "/dev/")
 	})
-	slices.Sort(all)
-	all = slices.Compact(all)
-	return slices.DeleteFunc(slices.Clone(all), func(f string) bool {
-		return slices.ContainsFunc(all, func(outer string) bool { return strings.HasPrefix(f, outer+"/") })
-	})
+	return profile.Outermost(all)
+}
+
+// encryption is the flag with the API server's keys, as this or an older one has it.
+func (p process) encryption() string {
+	return cmp.Or(p.flag("encryption-provider-config"), p.flag("experimental-encryption-provider-config"))
 }
 
 // facts are what the manifest says of a machine.
-func (m *machine) facts() bundle.Host {
+func (m *machine) facts(ctx context.Context) bundle.Host {
 	h := bundle.Host{Name: m.Name(), Address: m.Spec.Address, Layout: m.layout, Processes: []bundle.Process{}}
 	for _, p := range m.processes {
 		h.Processes = append(h.Processes, bundle.Process{Name: p.name, Args: p.args})
 	}
 	if api := m.process("kube-apiserver"); api != nil {
-		h.Prefix = api.flag("etcd-prefix")
-		if config := api.flag("encryption-provider-config"); path.IsAbs(config) {
-			h.EncryptionConfig = m.entry(config)
+		if !strings.HasPrefix(m.layout, "openshift") { // has two
+			h.Prefix = api.flag("etcd-prefix")
+		}
+		if config := api.encryption(); path.IsAbs(config) {
+			if at := m.place(ctx, api, config); path.IsAbs(at) {
+				h.EncryptionConfig = m.entry(at)
+			}
 		}
 	}
 	return h

@@ -36,6 +36,9 @@ type member struct {
 	status   *clientv3.StatusResponse
 }
 
+// anywhere makes an address to speak to of one that stands for all of a machine.
+var anywhere = strings.NewReplacer("://0.0.0.0:", "://127.0.0.1:", "://[::]:", "://127.0.0.1:")
+
 // connect speaks to the etcd of a machine over the address that it listens at there, with the certificates that its flags name.
 func connect(ctx context.Context, m *machine) (*member, error) {
 	p := m.process("etcd")
@@ -49,7 +52,7 @@ func connect(ctx context.Context, m *machine) (*member, error) {
 	}
 	dial := func(ctx context.Context, address string) (net.Conn, error) { return m.Dial(ctx, "tcp", address) }
 	client, err := clientv3.New(clientv3.Config{
-		Endpoints: []string{strings.Replace(endpoint, "://0.0.0.0:", "://127.0.0.1:", 1)}, TLS: security, Logger: zap.NewNop(),
+		Endpoints: []string{anywhere.Replace(endpoint)}, TLS: security, Logger: zap.NewNop(),
 		DialOptions: []grpc.DialOption{grpc.WithContextDialer(dial)}, Context: ctx,
 	})
 	if err != nil {
@@ -65,32 +68,57 @@ func connect(ctx context.Context, m *machine) (*member, error) {
 	return out, nil
 }
 
-// clientTLS reads the certificates through the machine: those with which its API server speaks to etcd, else etcd's own.
+// pairs are files with which a member lets somebody in, by CA, certificate and key: its API server's, its own, that with which it speaks to other members.
+func pairs(m *machine, p *process) [][3]string {
+	ca := p.flag("trusted-ca-file")
+	all := [][3]string{{ca, p.flag("cert-file"), p.flag("key-file")}, {ca, p.flag("peer-cert-file"), p.flag("peer-key-file")}}
+	if api := m.process("kube-apiserver"); api != nil && api.flag("etcd-certfile") != "" {
+		all = append([][3]string{{cmp.Or(api.flag("etcd-cafile"), ca), api.flag("etcd-certfile"), api.flag("etcd-keyfile")}}, all...)
+	}
+	return slices.DeleteFunc(all, func(files [3]string) bool { return slices.Contains(files[:], "") })
+}
+
+// clientTLS reads certificates through the machine, the first ones that are good for a client.
 func clientTLS(ctx context.Context, m *machine, p *process, endpoint string) (*tls.Config, error) {
 	if !strings.HasPrefix(endpoint, "https://") {
 		return nil, nil
 	}
-	ca, cert, key := p.flag("trusted-ca-file"), p.flag("cert-file"), p.flag("key-file")
-	if api := m.process("kube-apiserver"); api != nil && api.flag("etcd-certfile") != "" {
-		ca, cert, key = cmp.Or(api.flag("etcd-cafile"), ca), api.flag("etcd-certfile"), api.flag("etcd-keyfile")
-	}
-	var pems [3][]byte
-	for i, file := range []string{ca, cert, key} {
-		if file == "" {
-			return nil, fail.Errorf(fail.Unsupported, "host %s: etcd speaks TLS at %s, and no flag of it or of an API server there names the files to speak to it with", m.Name(), endpoint)
+	var refused []error
+	for _, files := range pairs(m, p) {
+		security, err := readTLS(ctx, m, p, files)
+		if err == nil {
+			return security, nil
 		}
+		refused = append(refused, err)
+	}
+	if len(refused) > 0 {
+		return nil, errors.Join(refused...)
+	}
+	return nil, fail.Errorf(fail.Unsupported, "host %s: etcd speaks TLS at %s, and no flag of it or of an API server there names the files to speak to it with", m.Name(), endpoint)
+}
+
+func readTLS(ctx context.Context, m *machine, p *process, files [3]string) (*tls.Config, error) {
+	var pems [3][]byte
+	for i, file := range files {
 		var err error
-		if pems[i], err = m.Run(ctx, "cat", "--", file); err != nil {
+		reader := p
+		if api := m.process("kube-apiserver"); api != nil && files[1] == api.flag("etcd-certfile") {
+			reader = api
+		}
+		if pems[i], err = m.read(ctx, reader, file); err != nil {
 			return nil, err
 		}
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(pems[0]) {
-		return nil, fail.Errorf(fail.Corrupt, "host %s: %s holds no certificate", m.Name(), ca)
+		return nil, fail.Errorf(fail.Corrupt, "host %s: %s holds no certificate", m.Name(), files[0])
 	}
 	pair, err := tls.X509KeyPair(pems[1], pems[2])
 	if err != nil {
-		return nil, fail.Errorf(fail.Corrupt, "host %s: %s and %s are no pair: %w", m.Name(), cert, key, err)
+		return nil, fail.Errorf(fail.Corrupt, "host %s: %s and %s are no pair: %w", m.Name(), files[1], files[2], err)
+	}
+	if u := pair.Leaf.ExtKeyUsage; len(u) > 0 && !slices.Contains(u, x509.ExtKeyUsageClientAuth) && !slices.Contains(u, x509.ExtKeyUsageAny) {
+		return nil, fail.Errorf(fail.Unsupported, "host %s: %s is a certificate for servers only", m.Name(), files[1])
 	}
 	return &tls.Config{RootCAs: pool, Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
 }

@@ -107,7 +107,7 @@ const packageScript = `if command -v rpm >/dev/null && [ -e /var/lib/rpm ]; then
 
 func (s *Saver) saveFiles(ctx context.Context, m *machine, out *bundle.Manifest, archive *bundle.Writer) error {
 	s.Say("Saving files of host %s (%s)", m.Name(), m.layout)
-	out.Hosts = append(out.Hosts, m.facts())
+	out.Hosts = append(out.Hosts, m.facts(ctx))
 	prefix := "hosts/" + m.Name() + "/"
 	seen := map[string]bool{}
 	err := m.Files(ctx, m.paths(), func(h *tar.Header, r io.Reader) error {

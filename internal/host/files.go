@@ -20,7 +20,7 @@ func (h *Host) Files(ctx context.Context, paths []string, each func(*tar.Header,
 	if len(paths) == 0 {
 		return nil
 	}
-	paths, err := h.existing(ctx, paths)
+	paths, err := h.Existing(ctx, paths)
 	if err != nil || len(paths) == 0 {
 		return err
 	}
@@ -47,8 +47,8 @@ func (h *Host) Files(ctx context.Context, paths []string, each func(*tar.Header,
 	return err
 }
 
-// existing leaves out the paths that are not there.
-func (h *Host) existing(ctx context.Context, paths []string) ([]string, error) {
+// Existing leaves out the paths that are not there.
+func (h *Host) Existing(ctx context.Context, paths []string) ([]string, error) {
 	script := `for p do if [ -e "$p" ] || [ -L "$p" ]; then printf '%s\0' "$p"; fi; done`
 	out, err := h.Run(ctx, append([]string{"sh", "-c", script, "sh"}, paths...)...)
 	if err != nil {

@@ -41,11 +41,13 @@ type Access struct {
 
 // Spec is one machine of an inventory.
 type Spec struct {
-	Name    string   `json:"name"`
-	Address string   `json:"address,omitempty"` // name or IP; "": this machine, without SSH
-	Roles   []Role   `json:"roles,omitempty"`   // none: all that are found on it
-	Files   []string `json:"files,omitempty"`   // further files and folders to save: installation files, notes
-	Access  `json:",inline"`
+	Name     string   `json:"name"`
+	Address  string   `json:"address,omitempty"`  // name or IP; "": this machine, without SSH
+	Roles    []Role   `json:"roles,omitempty"`    // none: all that are found on it
+	Layout   string   `json:"layout,omitempty"`   // of its control plane; "": found out by looking
+	Profiles []string `json:"profiles,omitempty"` // lists of files to save of it; none: those that fit
+	Files    []string `json:"files,omitempty"`    // further files and folders to save: installation files, notes
+	Access   `json:",inline"`
 }
 
 // Inventory is a list of machines.

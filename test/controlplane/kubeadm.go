@@ -30,6 +30,7 @@ type Node struct {
 	*hosttest.Host
 
 	Etcd, API int // ports
+	peer      int
 	token     string
 }
 

@@ -37,7 +37,7 @@ const (
 type clusterOptions struct {
 	cluster    string
 	file       string
-	inventory  string
+	hosts      env.Hosts
 	recipients []string
 	recipFile  string
 	output     env.Output
@@ -54,7 +54,8 @@ files that its running etcd, API server, controllers, scheduler and kubelet are 
 The archive is written as one stream: nothing lies on a disk in the clear unless no recipient is given. It is read back and verified (every
 file's hash, etcd's hash, every record of the database) before it gets its name. "hozon cluster inspect" and "extract" open it.
 
-Known are kubeadm, and etcd or API servers started by systemd. Machines are reached over SSH as the inventory says:
+Known by their looks are kubeadm, OpenShift 3.11 and 4, k3s and RKE2 with their own etcd, and etcd or API servers started by systemd. Machines are reached
+over SSH as the inventory says:
 
   ssh: {user: admin, key: /home/me/.ssh/id_ed25519, sudo: true}
   hosts:
@@ -81,7 +82,7 @@ Without an inventory it is the machine that the command runs on, without SSH.`,
 	f := c.Flags()
 	f.StringVarP(&o.cluster, "cluster", "c", "", "Name of the cluster.")
 	f.StringVar(&o.file, "backup-file", "", "The archive (default: NAME_backup_TIME.tar.gz in "+bmctlWorkspace+" if that is here, else in "+workspace+"; .age is added when it is sealed).")
-	f.StringVar(&o.inventory, "inventory", "", "File with the machines (default: this one).")
+	o.hosts.AddFlags(f)
 	f.StringArrayVar(&o.recipients, "recipient", nil, "age recipient that the archive is sealed to; may be repeated.")
 	f.StringVar(&o.recipFile, "recipients-file", "", "File with age recipients, one a line.")
 	o.output.AddFlag(f, "text", "json", "yaml")
@@ -150,12 +151,12 @@ func (o *clusterOptions) readRecipients() (seal.Recipients, error) {
 
 // connect reaches all machines of the inventory before anything is written.
 func (o *clusterOptions) connect(ctx context.Context) (hosts []*host.Host, err error) {
-	inv, err := env.ReadInventory(o.inventory)
+	specs, err := o.hosts.Read()
 	if err != nil {
 		return nil, err
 	}
 	var refused []error
-	for _, s := range inv.Hosts {
+	for _, s := range specs {
 		h, err := host.Connect(ctx, s)
 		if err != nil {
 			refused = append(refused, err)

@@ -21,7 +21,8 @@ func New(e *env.Env) *cobra.Command {
 
 func newCluster(e *env.Env) *cobra.Command {
 	var output env.Output
-	var cluster, inventory string
+	var hosts env.Hosts
+	var cluster string
 	c := &cobra.Command{
 		Use:   "cluster -c NAME",
 		Short: "Look whether a control plane is well, and could be saved",
@@ -40,12 +41,12 @@ Exit codes: 0 nothing failed (there may be warnings), 1 something did, 2 the com
 			if cluster == "" {
 				return env.Usagef("give the cluster a name: -c NAME")
 			}
-			inv, err := env.ReadInventory(inventory)
+			specs, err := hosts.Read()
 			if err != nil {
 				return err
 			}
 			checker := dr.Checker{Now: e.Now}
-			found := checker.Check(c.Context(), inv.Hosts)
+			found := checker.Check(c.Context(), specs)
 			if err := tell(e, output.Format, cluster, found); err != nil {
 				return err
 			}
@@ -56,7 +57,7 @@ Exit codes: 0 nothing failed (there may be warnings), 1 something did, 2 the com
 		},
 	}
 	c.Flags().StringVarP(&cluster, "cluster", "c", "", "Name of the cluster.")
-	c.Flags().StringVar(&inventory, "inventory", "", "File with the machines (default: this one).")
+	hosts.AddFlags(c.Flags())
 	output.AddFlag(c.Flags(), "table", "json", "yaml")
 	return c
 }

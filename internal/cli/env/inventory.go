@@ -7,6 +7,9 @@ import (
 	"io"
 	"os"
 
+	"github.com/spf13/pflag"
+
+	"hozon.dev/hozon/internal/dr"
 	"hozon.dev/hozon/internal/host"
 )
 
@@ -28,6 +31,29 @@ func ReadText(name string) (string, error) {
 		return "", Usagef("read %s: larger than %d bytes", name, maxText)
 	}
 	return string(text), nil
+}
+
+// Hosts are the flags that name the machines of a cluster.
+type Hosts struct{ Inventory, Layout string }
+
+// AddFlags registers the flags.
+func (o *Hosts) AddFlags(f *pflag.FlagSet) {
+	f.StringVar(&o.Inventory, "inventory", "", "File with the machines (default: this one).")
+	f.StringVar(&o.Layout, "layout", "", "How the control plane is laid out, where the inventory does not say it (default: found out by looking).")
+}
+
+// Read reads the machines; without a file it is this machine.
+func (o *Hosts) Read() ([]host.Spec, error) {
+	inv, err := ReadInventory(o.Inventory)
+	if err != nil {
+		return nil, err
+	}
+	for i := range inv.Hosts {
+		if s := &inv.Hosts[i]; s.Layout == "" {
+			s.Layout = o.Layout
+		}
+	}
+	return inv.Hosts, dr.CheckLayouts(inv.Hosts)
 }
 
 // ReadInventory reads the machines of a cluster; without a file it is this machine.
