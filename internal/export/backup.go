@@ -21,6 +21,8 @@ import (
 type Backup struct {
 	Store *store.Store
 	Name  string
+
+	definitions definitionTable
 }
 
 // Objects reads the archive once. What is damaged in it is an error; what is wrong with one item is a problem.
@@ -65,6 +67,14 @@ func (b *Backup) Cluster(ctx context.Context, groupResources []string, fn func(I
 		return fn(it)
 	})
 	return nil, err
+}
+
+// Definition reads the archive once more, for the first one.
+func (b *Backup) Definition(ctx context.Context, t object.Type) ([]byte, error) {
+	return b.definitions.get(t, func(fn func(Item) error) error {
+		_, err := b.walk(ctx, fn)
+		return err
+	})
 }
 
 // walk calls fn with every object once, in its preferred version.

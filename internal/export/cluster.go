@@ -96,6 +96,24 @@ func (c *Cluster) checkNamespace(ctx context.Context, name string) error {
 	return err
 }
 
+var definitionType = object.Type{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions", Kind: "CustomResourceDefinition", Preferred: true}
+
+// Definition reads one as it is now.
+func (c *Cluster) Definition(ctx context.Context, t object.Type) ([]byte, error) {
+	if c.types == nil {
+		types, _, err := c.Client.Types(ctx, false)
+		if err != nil {
+			return nil, err
+		}
+		c.types = types
+	}
+	i := slices.IndexFunc(c.types, func(s object.Type) bool { return s.Group == t.Group && s.Kind == t.Kind })
+	if i < 0 {
+		return nil, fail.Errorf(fail.NotFound, "the cluster does not serve %s in %s", t.Kind, t.Group)
+	}
+	return c.Client.Get(ctx, definitionType, "", c.types[i].GroupResource())
+}
+
 // sink hands the items of all lanes to one function.
 type sink struct{ fn func(Item) error }
 

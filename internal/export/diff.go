@@ -24,7 +24,11 @@ import (
 )
 
 // Manifests is a Source of documents that were read. Objects of kinds that are not cluster-scoped and name no namespace cannot be compared.
-type Manifests struct{ Docs []manifest.Document }
+type Manifests struct {
+	Docs []manifest.Document
+
+	definitions definitionTable
+}
 
 // Objects calls fn with the documents that have a namespace.
 func (m *Manifests) Objects(_ context.Context, s Scope, fn func(Item) error) (Origin, error) {
@@ -45,6 +49,11 @@ func (m *Manifests) Cluster(_ context.Context, groupResources []string, fn func(
 		}
 		return fn(it)
 	})
+}
+
+// Definition is the one among the documents.
+func (m *Manifests) Definition(_ context.Context, t object.Type) ([]byte, error) {
+	return m.definitions.get(t, m.each)
 }
 
 func (m *Manifests) each(fn func(Item) error) error {
@@ -94,6 +103,7 @@ type Difference struct {
 	Changes  []Change      `json:"changes"`
 	Same     int           `json:"same"` // objects
 	Problems []report.Note `json:"problems,omitempty"`
+	Notes    []string      `json:"notes,omitempty"`
 }
 
 // The words of Change.Kind.
@@ -105,6 +115,8 @@ const (
 
 // side is one of two that are compared: cleaned objects as JSON, by what they are called.
 type side struct {
+	defaults *schemas
+
 	mu      sync.Mutex
 	objects map[string][]byte
 	left    map[string][]byte // what an export would leave out: it counts only if the other side has it
@@ -118,16 +130,19 @@ func Diff(ctx context.Context, a, b Source, s Scope) (Difference, error) {
 		s.Namespaces = m.namespaces()
 	}
 	var d Difference
-	x, notes, err := look(ctx, a, s, nil)
+	// What is in use counts: that is more likely on the second side.
+	defaults := &schemas{from: []Source{b, a}}
+	x, notes, err := look(ctx, a, s, nil, defaults)
 	d.Problems = append(d.Problems, notes...)
 	if err != nil {
 		return d, err
 	}
-	y, notes, err := look(ctx, b, s, x)
+	y, notes, err := look(ctx, b, s, x, defaults)
 	d.Problems = append(d.Problems, notes...)
 	if err != nil {
 		return d, err
 	}
+	d.Notes = defaults.notes
 	for _, name := range keys(x.objects, y.objects) {
 		if err := d.compare(name, x, y); err != nil {
 			return d, err
@@ -166,8 +181,8 @@ func (d *Difference) compare(name string, x, y *side) error {
 }
 
 // look reads a side. Of the cluster-scoped objects, only those count that the first side has.
-func look(ctx context.Context, from Source, s Scope, first *side) (*side, []report.Note, error) {
-	x := &side{objects: map[string][]byte{}, left: map[string][]byte{}, kinds: map[string]bool{}}
+func look(ctx context.Context, from Source, s Scope, first *side, defaults *schemas) (*side, []report.Note, error) {
+	x := &side{defaults: defaults, objects: map[string][]byte{}, left: map[string][]byte{}, kinds: map[string]bool{}}
 	var origin Origin
 	for attempt := 1; ; attempt++ {
 		var err error
@@ -175,7 +190,7 @@ func look(ctx context.Context, from Source, s Scope, first *side) (*side, []repo
 			if len(s.Namespaces) == 0 && ofCluster(it.Ref.Namespace) {
 				return nil
 			}
-			return x.take(from, it)
+			return x.take(ctx, from, it)
 		})
 		c, live := from.(*Cluster)
 		if live && errors.Is(err, collect.ErrExpired) && attempt < 3 {
@@ -200,7 +215,7 @@ func look(ctx context.Context, from Source, s Scope, first *side) (*side, []repo
 			return nil
 		}
 		x.kinds[it.Ref.GroupResource()] = true
-		return x.take(from, it)
+		return x.take(ctx, from, it)
 	})
 	return x, append(origin.Problems, notes...), err
 }
@@ -226,7 +241,7 @@ func nameOf(it Item) string {
 	return strings.Clone(kind + " " + it.Ref.ID())
 }
 
-func (x *side) take(from Source, it Item) error {
+func (x *side) take(ctx context.Context, from Source, it Item) error {
 	reason, err := leave(it)
 	if err != nil {
 		return err
@@ -239,6 +254,7 @@ func (x *side) take(from Source, it Item) error {
 		return err
 	}
 	manifest.Clean(o)
+	x.defaults.drop(ctx, it.Type, o)
 	if reason == "" && pristine(it.Ref, o) {
 		reason = "made by the cluster"
 	}

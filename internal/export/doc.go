@@ -11,7 +11,8 @@
 //   - a kind that cannot be read is a problem of the result, not the end;
 //   - an import with Atomic changes nothing if the server refuses anything that it can be asked about beforehand.
 //
-// What is left out of an object is package manifest's business. Files in volumes are nobody's here.
+// What is left out of an object is package manifest's business; the defaults of custom kinds come from their definitions, as they are when the first
+// object of the kind is met. Files in volumes are nobody's here.
 package export
 
 import (
@@ -46,6 +47,8 @@ type Source interface {
 	// Cluster calls fn with the cluster-scoped objects of the given group-resources, as of the same moment, after Objects has returned.
 	// Those that cannot be read are problems.
 	Cluster(ctx context.Context, groupResources []string, fn func(Item) error) ([]report.Note, error)
+	// Definition returns the CustomResourceDefinition of a type's group and kind, at any time. It is of kind fail.NotFound if there is none.
+	Definition(ctx context.Context, t object.Type) ([]byte, error)
 }
 
 // Sink takes manifests. Put may be called from several goroutines at once.

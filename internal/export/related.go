@@ -23,12 +23,12 @@ const (
 func (r *run) namespaces(ctx context.Context, from Source) error {
 	problems, err := from.Cluster(ctx, []string{namespaceType.Resource, bindings}, func(it Item) error {
 		if it.Ref.GroupResource() == bindings {
-			return r.binding(it)
+			return r.binding(ctx, it)
 		}
 		if !r.spaces[it.Ref.Name] && (len(r.o.Namespaces) > 0 || r.o.Selector != nil || ofCluster(it.Ref.Name)) || it.Head.Terminating {
 			return nil
 		}
-		_, err := r.write(it)
+		_, err := r.write(ctx, it)
 		return err
 	})
 	r.result.Problems = append(r.result.Problems, problems...)
@@ -57,7 +57,7 @@ func (r *run) bare() error {
 }
 
 // binding takes along, or tells of, a binding that gives a service account of the export rights in the whole cluster.
-func (r *run) binding(it Item) error {
+func (r *run) binding(ctx context.Context, it Item) error {
 	if by, _ := it.Head.Label("kubernetes.io/bootstrapping"); by != "" {
 		return nil
 	}
@@ -76,7 +76,7 @@ func (r *run) binding(it Item) error {
 			continue
 		}
 		if r.o.WithCluster {
-			_, err := r.write(it)
+			_, err := r.write(ctx, it)
 			return err
 		}
 		r.result.Findings = append(r.result.Findings, Finding{
@@ -114,7 +114,7 @@ func (r *run) related(ctx context.Context, from Source) error {
 			r.left(it.Ref, reason)
 			return nil
 		}
-		_, err := r.write(it)
+		_, err := r.write(ctx, it)
 		return err
 	})
 	r.result.Problems = append(r.result.Problems, problems...)

@@ -44,8 +44,9 @@ type Options struct {
 
 // run is the state of one Run.
 type run struct {
-	o  Options
-	to Sink
+	o        Options
+	to       Sink
+	defaults schemas
 
 	mu     sync.Mutex
 	result Result
@@ -57,7 +58,7 @@ type run struct {
 // Run writes the manifests of a project. An expired revision is met with a second attempt.
 func Run(ctx context.Context, from Source, to Sink, o Options) (Result, error) {
 	for attempt := 1; ; attempt++ {
-		r := &run{o: o, to: to, spaces: map[string]bool{}, kinds: map[object.Ref]map[string]bool{}, put: map[object.Ref]bool{}}
+		r := &run{o: o, to: to, defaults: schemas{from: []Source{from}}, spaces: map[string]bool{}, kinds: map[object.Ref]map[string]bool{}, put: map[object.Ref]bool{}}
 		err := r.run(ctx, from)
 		if err == nil {
 			r.sort()
@@ -75,7 +76,7 @@ func Run(ctx context.Context, from Source, to Sink, o Options) (Result, error) {
 }
 
 func (r *run) run(ctx context.Context, from Source) error {
-	origin, err := from.Objects(ctx, r.o.Scope, r.object)
+	origin, err := from.Objects(ctx, r.o.Scope, func(it Item) error { return r.object(ctx, it) })
 	r.result.Origin = origin
 	if err != nil {
 		return err
@@ -96,11 +97,12 @@ func (r *run) run(ctx context.Context, from Source) error {
 	}
 	r.definitions()
 	r.unmet()
+	r.result.Notes = append(r.result.Notes, r.defaults.notes...)
 	return nil
 }
 
 // object takes in one namespaced object.
-func (r *run) object(it Item) error {
+func (r *run) object(ctx context.Context, it Item) error {
 	if len(r.o.Namespaces) == 0 && ofCluster(it.Ref.Namespace) {
 		return nil
 	}
@@ -115,7 +117,7 @@ func (r *run) object(it Item) error {
 	}
 	reason, err := leave(it)
 	if err == nil && reason == "" {
-		reason, err = r.write(it)
+		reason, err = r.write(ctx, it)
 	}
 	if err != nil {
 		return err
@@ -127,7 +129,7 @@ func (r *run) object(it Item) error {
 }
 
 // write cleans an object and puts it; it returns why it does not.
-func (r *run) write(it Item) (string, error) {
+func (r *run) write(ctx context.Context, it Item) (string, error) {
 	secret := it.Ref.GroupResource() == "secrets"
 	if secret && r.o.Secrets == Omit {
 		return "secrets are omitted", nil
@@ -137,6 +139,7 @@ func (r *run) write(it Item) (string, error) {
 		return "", fail.Errorf(fail.Invalid, "decode %s: %w", it.Ref, err)
 	}
 	notes := manifest.Clean(o)
+	r.defaults.drop(ctx, it.Type, o)
 	if pristine(it.Ref, o) {
 		return "made by a controller of the cluster", nil
 	}

@@ -29,7 +29,11 @@ import (
 
 const gadgets = `{"apiVersion":"apiextensions.k8s.io/v1","kind":"CustomResourceDefinition","metadata":{"name":"gadgets.law.example.com"},
 "spec":{"group":"law.example.com","scope":"Namespaced","names":{"plural":"gadgets","singular":"gadget","kind":"Gadget"},
-"versions":[{"name":"v1","served":true,"storage":true,"schema":{"openAPIV3Schema":{"type":"object","x-kubernetes-preserve-unknown-fields":true}}}]}}`
+"versions":[{"name":"v1","served":true,"storage":true,"schema":{"openAPIV3Schema":{"type":"object","x-kubernetes-preserve-unknown-fields":true,"properties":{"spec":{"type":"object","x-kubernetes-preserve-unknown-fields":true,"properties":{
+"mode":{"type":"string","default":"auto"},
+"limits":{"type":"object","default":{"low":1},"properties":{"low":{"type":"integer","default":1},"high":{"type":"integer","default":9}}},
+"parts":{"type":"array","items":{"type":"object","properties":{"size":{"type":"integer","default":8},"head":{"type":"string","default":"hex"}}}}
+}}}}}}]}}`
 
 // quiet hears nothing.
 type quiet struct{}

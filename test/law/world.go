@@ -83,7 +83,9 @@ var makers = []maker{
 			"jobTemplate": map[string]any{"spec": map[string]any{"template": map[string]any{"spec": pod}}}}}
 	}},
 	{"gadgets.law.example.com", "law.example.com/v1", "Gadget", func(w *world, _ string) map[string]any {
-		return map[string]any{"spec": map[string]any{"size": w.rng.IntN(1 << 40), "ratio": float64(w.rng.IntN(1000)) / 8, "tags": w.strings(3), "nested": w.tree(3)}}
+		spec := map[string]any{"size": w.rng.IntN(1 << 40), "ratio": float64(w.rng.IntN(1000)) / 8, "tags": w.strings(3), "nested": w.tree(3)}
+		maps.Copy(spec, w.defaulted())
+		return map[string]any{"spec": spec}
 	}},
 }
 
@@ -189,6 +191,35 @@ func (w *world) workload(name string) map[string]any {
 			"containers": []any{map[string]any{"name": "c", "image": w.word() + ":1", "env": []any{map[string]any{"name": "TEXT", "value": w.text()}}}},
 		}},
 	}
+}
+
+// defaulted are fields that have defaults in the definition of a Gadget: some are there, some of these with the default's value.
+func (w *world) defaulted() map[string]any {
+	m := map[string]any{}
+	if w.rng.IntN(2) == 0 {
+		m["mode"] = w.oneOf("auto", "manual")
+	}
+	if w.rng.IntN(2) == 0 {
+		limits := map[string]any{}
+		for _, key := range []string{"low", "high"} {
+			if w.rng.IntN(2) == 0 {
+				limits[key] = []any{1, 9, 5}[w.rng.IntN(3)]
+			}
+		}
+		m["limits"] = limits
+	}
+	var parts []any
+	for range w.rng.IntN(4) {
+		part := map[string]any{"head": w.oneOf("hex", "flat")}
+		if w.rng.IntN(2) == 0 {
+			part["size"] = 8 + w.rng.IntN(2)
+		}
+		parts = append(parts, part)
+	}
+	if len(parts) > 0 {
+		m["parts"] = parts
+	}
+	return m
 }
 
 func anyMap(m map[string]string) map[string]any {

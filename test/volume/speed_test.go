@@ -8,8 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
-	"syscall"
 	"testing"
 	"time"
 
@@ -86,37 +84,4 @@ func (w world) tar(t testing.TB, ns, dir string) time.Duration {
 			t.Fatalf("tar: %v\n%s", err, out)
 		}
 	})
-}
-
-// TestManyFiles wants the memory not to grow with the number of files. HOZON_TRANSFER_FILES=1000000 is the real thing.
-func TestManyFiles(t *testing.T) {
-	w := newWorld(t)
-	ns := w.Namespace(t)
-	files := 20_000
-	if text := os.Getenv("HOZON_TRANSFER_FILES"); text != "" {
-		var err error
-		files, err = strconv.Atoi(text)
-		must(t, err)
-	}
-	data, here := t.TempDir(), t.TempDir()
-	for i := range files {
-		dir := filepath.Join(data, strconv.Itoa(i/1000))
-		if i%1000 == 0 {
-			must(t, os.Mkdir(dir, 0o755))
-		}
-		must(t, os.WriteFile(filepath.Join(dir, strconv.Itoa(i)), []byte{byte(i)}, 0o644))
-	}
-	w.start(t, podSpec(ns, "many", appImage, data))
-	cmd := exec.CommandContext(t.Context(), w.hozon, "volume", "pull", ns+"/many:/data", here, "-o", "json")
-	cmd.Env = append(os.Environ(), "KUBECONFIG="+w.Kubeconfig(), "HOZON_HELPER_IMAGE="+helperImage)
-	out, err := cmd.Output()
-	must(t, err)
-	if s := stats(t, string(out)); s.Sent != int64(files) {
-		t.Errorf("%+v", s)
-	}
-	peak := cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss << 10
-	t.Logf("%d files: peak %d MiB", files, peak>>20)
-	if peak > 128<<20 {
-		t.Errorf("peak memory %d MiB", peak>>20)
-	}
 }

@@ -110,6 +110,9 @@ func (o *diffOptions) side(ctx context.Context, e *env.Env, name string) (export
 }
 
 func (o *diffOptions) tell(e *env.Env, d export.Difference) error {
+	for _, note := range d.Notes {
+		e.Say("%s", note)
+	}
 	for _, p := range d.Problems {
 		e.Say("not compared: %s", p.Text)
 	}
