@@ -56,8 +56,20 @@ func leave(it Item) (string, error) {
 	return ofOpenShift(gr, it), nil
 }
 
-// ofOpenShift says which objects OpenShift makes in every project.
+// makers are the annotations by which older versions of OpenShift, without references to owners, say what an object was made for.
+var makers = map[string][2]string{
+	"replicationcontrollers":    {"openshift.io/deployment-config.name", "DeploymentConfig"},
+	"builds.build.openshift.io": {"openshift.io/build-config.name", "BuildConfig"},
+	"pods":                      {"openshift.io/build.name", "Build"},
+}
+
+// ofOpenShift says which objects OpenShift makes in every project, or for others.
 func ofOpenShift(gr string, it Item) string {
+	if maker, ok := makers[gr]; ok {
+		if by, _ := it.Head.Annotation(maker[0]); by != "" {
+			return "its " + maker[1] + " " + by + " makes it"
+		}
+	}
 	const reason = "OpenShift makes it in every project"
 	name := it.Ref.Name
 	switch gr {

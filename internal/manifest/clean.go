@@ -17,8 +17,7 @@ func Clean(o map[string]any) []Note {
 	object.Normalise(o)
 	keep()
 	delete(mapAt(o, "metadata"), "ownerReferences")
-	_, builtin := groupOf(o)
-	if builtin {
+	if served(groupOf(o)) {
 		dropNulls(o)
 	}
 	if meta, ok := o["metadata"].(map[string]any); ok {
@@ -34,9 +33,11 @@ func Clean(o map[string]any) []Note {
 	})
 	kind := kindOf(o)
 	dropDefaults(kind, o)
-	for _, s := range specials {
-		if s.kind == kind {
-			s.apply(o)
+	for _, list := range [][]special{specials, openShiftSpecials} {
+		for _, s := range list {
+			if s.kind == kind {
+				s.apply(o)
+			}
 		}
 	}
 	return notes
@@ -48,6 +49,7 @@ var books = []string{
 	"kubectl.kubernetes.io/last-applied-configuration", "kubernetes.io/limit-ranger", "argocd.argoproj.io/tracking-id",
 	"kustomize.toolkit.fluxcd.io/checksum", "kustomize.toolkit.fluxcd.io/name", "kustomize.toolkit.fluxcd.io/namespace",
 	"openshift.io/generated-by", "openshift.io/internal-registry-pull-secret-ref", "autoscaling.alpha.kubernetes.io/conditions",
+	"openshift.io/image.dockerRepositoryCheck",
 }
 
 // namespaceBooks are those of a Namespace: what OpenShift has given to the project, of one cluster's numbers.
@@ -123,17 +125,6 @@ var specials = []special{
 	{"PersistentVolumeClaim", "the class in the annotation of old clusters", func(o map[string]any) {
 		if at(o, "spec.storageClassName") != nil {
 			dropKeys(o, "metadata.annotations", oneOf("volume.beta.kubernetes.io/storage-class"))
-		}
-	}},
-	{"Route.route.openshift.io", "the host that the router made up", func(o map[string]any) {
-		if notes := mapAt(o, "metadata.annotations"); notes["openshift.io/host.generated"] == "true" {
-			delete(mapAt(o, "spec"), "host")
-			dropKeys(o, "metadata.annotations", oneOf("openshift.io/host.generated"))
-		}
-	}},
-	{"DeploymentConfig.apps.openshift.io", "the image that a trigger found last", func(o map[string]any) {
-		for _, t := range maps(o, "spec.triggers") {
-			delete(mapAt(t, "imageChangeParams"), "lastTriggeredImage")
 		}
 	}},
 	{"ServiceAccount", "pull secrets of OpenShift's own registry", func(o map[string]any) {

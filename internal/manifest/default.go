@@ -135,11 +135,7 @@ StorageClass.storage.k8s.io     volumeBindingMode                      "Immediat
 PriorityClass.scheduling.k8s.io preemptionPolicy                       "PreemptLowerPriority"
 IngressClass.networking.k8s.io  spec.parameters.scope                  "Cluster"
 
-DeploymentConfig.apps.openshift.io spec.replicas                       1
-Route.route.openshift.io           spec.to.weight                      100
-Route.route.openshift.io           spec.to.kind                        "Service"
-Route.route.openshift.io           spec.wildcardPolicy                 "None"
-`
+` + openShiftDefaults
 
 // fieldDefault is one line of the table.
 type fieldDefault struct {

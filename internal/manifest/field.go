@@ -101,6 +101,12 @@ func groupOf(o map[string]any) (group string, builtin bool) {
 	return group, !strings.Contains(group, ".") || strings.HasSuffix(group, ".k8s.io")
 }
 
+// served reports whether the API server of a group knows its kinds by heart, so that null is the same as absent: all but definitions' kinds.
+func served(group string, builtin bool) bool {
+	name, ok := strings.CutSuffix(group, ".openshift.io")
+	return builtin || ok && slices.Contains([]string{"apps", "build", "image", "route", "template", "quota"}, name)
+}
+
 // kindOf is "Service" in the core group, "Deployment.apps" elsewhere: as the tables name kinds.
 func kindOf(o map[string]any) string {
 	kind, _ := o["kind"].(string)

@@ -60,14 +60,20 @@ func (m ImageMap) apply(image string) string {
 	return m[best] + image[len(best):]
 }
 
-// MapImages rewrites the images of all containers of an object.
+// MapImages rewrites all images that an object names.
 func (m ImageMap) MapImages(o map[string]any) {
 	if len(m) == 0 {
 		return
 	}
-	containers(o, func(_ string, c map[string]any) {
-		if image, ok := c["image"].(string); ok {
-			c["image"] = m.apply(image)
+	eachImage(o, func(_ string, in map[string]any, key string) {
+		if image, ok := in[key].(string); ok {
+			in[key] = m.apply(image)
 		}
 	})
+}
+
+// eachImage calls fn for every field of an object that names an image, with its path.
+func eachImage(o map[string]any, fn func(field string, in map[string]any, key string)) {
+	containers(o, func(path string, c map[string]any) { fn(path+".image", c, "image") })
+	openShiftImages(o, fn)
 }

@@ -61,17 +61,17 @@ func (n *notes) needs(kind NoteKind, field string, ref object.Ref) {
 }
 
 func (n *notes) images(o map[string]any) {
-	containers(o, func(path string, c map[string]any) {
-		image, _ := c["image"].(string)
+	eachImage(o, func(field string, at map[string]any, key string) {
+		image, _ := at[key].(string)
 		_, digest := splitImage(image)
 		registry := registryOf(image)
 		switch inside := internalRegistry(registry); {
 		case inside && digest != "":
-			n.add(Image, path+".image", "%s: the registry %s belongs to this cluster, and another build of the image has another digest; copy the image and use --image-map", image, registry)
+			n.add(Image, field, "%s: the registry %s belongs to this cluster, and another build of the image has another digest; copy the image and use --image-map", image, registry)
 		case inside:
-			n.add(Image, path+".image", "%s: the registry %s belongs to this cluster; copy the image and use --image-map", image, registry)
+			n.add(Image, field, "%s: the registry %s belongs to this cluster; copy the image and use --image-map", image, registry)
 		case digest != "":
-			n.add(Image, path+".image", "%s: by digest, so it must be in that registry as it is", image)
+			n.add(Image, field, "%s: by digest, so it must be in that registry as it is", image)
 		}
 	})
 }
@@ -132,20 +132,10 @@ func (n *notes) kind(o map[string]any) {
 		n.binding(o)
 	case "Secret":
 		n.secret(o)
-	case "ImageStream.image.openshift.io":
-		n.add(OpenShift, "spec", "the images of the stream stay in this cluster's registry, and its history is left out")
-	case "DeploymentConfig.apps.openshift.io":
-		n.deploymentConfig(o)
-	case "Route.route.openshift.io":
-		if host := textAt(o, "spec.host"); host != "" {
-			n.add(OpenShift, "spec.host", "the fixed host %s: its name must lead to the other cluster", host)
-		}
 	case "VolumeSnapshot.snapshot.storage.k8s.io":
 		n.add(Storage, "spec", "the snapshot itself stays where it is")
 	}
-	if group, _ := groupOf(o); strings.HasSuffix(group, ".openshift.io") && kind != "" {
-		n.add(OpenShift, "apiVersion", "only OpenShift has this kind")
-	}
+	n.openShift(kind, o)
 }
 
 // everywhere are the cluster roles that every cluster has.
@@ -176,14 +166,5 @@ func (n *notes) secret(o map[string]any) {
 		n.add(Secret, "data", "a token of this cluster is left out: the other one issues its own under this name")
 	case "kubernetes.io/dockercfg", "kubernetes.io/dockerconfigjson":
 		n.add(Secret, "data", "credentials of a registry: do they hold for the other cluster?")
-	}
-}
-
-func (n *notes) deploymentConfig(o map[string]any) {
-	for i, t := range maps(o, "spec.triggers") {
-		from := mapAt(t, "imageChangeParams.from")
-		if textAt(from, "kind") == "ImageStreamTag" {
-			n.add(OpenShift, index("spec.triggers", i)+".imageChangeParams", "follows the image stream tag %s, which must have an image there", textAt(from, "name"))
-		}
 	}
 }

@@ -74,6 +74,7 @@ func missed(o map[string]any) []Note {
 		notes = append(notes, Note{Kind: Owner, Field: index("metadata.ownerReferences", i), Text: fmt.Sprintf(
 			"owned by %s %s: the reference is left out, as it goes by the owner's UID", owner["kind"], owner["name"])})
 	}
+	notes = append(notes, pushedTags(o)...)
 	if kindOf(o) != "Service" {
 		return notes
 	}
