@@ -36,6 +36,7 @@ type ImportOptions struct {
 	// Namespaces maps names: from, to. Into is the namespace of manifests that name none.
 	Namespaces map[string]string
 	Into       string
+	Classes    manifest.ClassMap
 }
 
 // Importer applies manifests.

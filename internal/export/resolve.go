@@ -95,6 +95,7 @@ func (r *importing) job(d manifest.Document, served map[string]object.Type) (job
 		manifest.Clean(d.Object)
 	}
 	strip(d.Object, meta)
+	r.o.Classes.MapClasses(d.Object)
 	name, _ := meta["name"].(string)
 	ns, _ := meta["namespace"].(string)
 	switch {

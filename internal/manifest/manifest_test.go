@@ -162,6 +162,30 @@ items:
 	}
 }
 
+// TestClasses: storage classes are renamed wherever a claim or volume names one.
+func TestClasses(t *testing.T) {
+	m := manifest.ClassMap{"fast": "slow", "gone": ""}
+	for _, tt := range []struct{ before, after string }{
+		{`{"apiVersion":"v1","kind":"PersistentVolumeClaim","metadata":{"annotations":{"volume.beta.kubernetes.io/storage-class":"fast"}},"spec":{"storageClassName":"fast"}}`,
+			`{"apiVersion":"v1","kind":"PersistentVolumeClaim","metadata":{"annotations":{"volume.beta.kubernetes.io/storage-class":"slow"}},"spec":{"storageClassName":"slow"}}`},
+		{`{"apiVersion":"v1","kind":"PersistentVolumeClaim","spec":{"storageClassName":"gone"}}`, `{"apiVersion":"v1","kind":"PersistentVolumeClaim","spec":{}}`},
+		{`{"apiVersion":"v1","kind":"PersistentVolumeClaim","spec":{"storageClassName":"faster"}}`, `{"apiVersion":"v1","kind":"PersistentVolumeClaim","spec":{"storageClassName":"faster"}}`},
+		{`{"apiVersion":"v1","kind":"PersistentVolumeClaim","spec":{"storageClassName":""}}`, `{"apiVersion":"v1","kind":"PersistentVolumeClaim","spec":{"storageClassName":""}}`},
+		{`{"apiVersion":"v1","kind":"PersistentVolume","spec":{"storageClassName":"fast"}}`, `{"apiVersion":"v1","kind":"PersistentVolume","spec":{"storageClassName":"slow"}}`},
+		{`{"apiVersion":"apps/v1","kind":"StatefulSet","spec":{"volumeClaimTemplates":[{"spec":{"storageClassName":"fast"}},{"spec":{}}]}}`,
+			`{"apiVersion":"apps/v1","kind":"StatefulSet","spec":{"volumeClaimTemplates":[{"spec":{"storageClassName":"slow"}},{"spec":{}}]}}`},
+		{`{"apiVersion":"batch/v1","kind":"Job","spec":{"template":{"spec":{"volumes":[{"emptyDir":{}},{"ephemeral":{"volumeClaimTemplate":{"spec":{"storageClassName":"fast"}}}}]}}}}`,
+			`{"apiVersion":"batch/v1","kind":"Job","spec":{"template":{"spec":{"volumes":[{"emptyDir":{}},{"ephemeral":{"volumeClaimTemplate":{"spec":{"storageClassName":"slow"}}}}]}}}}`},
+		{`{"apiVersion":"v1","kind":"ConfigMap","spec":{"storageClassName":"fast"}}`, `{"apiVersion":"v1","kind":"ConfigMap","spec":{"storageClassName":"fast"}}`},
+	} {
+		o := decode(t, tt.before)
+		m.MapClasses(o)
+		if diff := cmp.Diff(decode(t, tt.after), o); diff != "" {
+			t.Errorf("%s: -want +got:\n%s", tt.before, diff)
+		}
+	}
+}
+
 func TestPath(t *testing.T) {
 	tests := []struct {
 		ref  object.Ref

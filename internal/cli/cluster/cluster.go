@@ -30,14 +30,14 @@ func New(e *env.Env) *cobra.Command {
 // maxConfig bounds files that are written by hand.
 const maxConfig = 1 << 20
 
-// source are the flags that say how a file is read.
-type source struct {
+// Source are the flags that say how an etcd snapshot, or an archive with one, is read.
+type Source struct {
 	prefixes   []string
 	encryption string
 	identity   string
 }
 
-func (s *source) addFlags(e *env.Env, f *pflag.FlagSet) {
+func (s *Source) AddFlags(e *env.Env, f *pflag.FlagSet) {
 	f.StringSliceVar(&s.prefixes, "etcd-prefix", nil, "The API server's --etcd-prefix; may be given twice (default: found out by looking).")
 	f.StringVar(&s.encryption, "encryption-provider-config", "", "The API server's file of that name, for values that are encrypted in etcd.")
 	f.StringVar(&s.identity, "identity", e.Getenv("HOZON_IDENTITY"), "File with the age identity that opens a sealed FILE (default: $HOZON_IDENTITY).")
@@ -51,8 +51,8 @@ func oneFile(_ *cobra.Command, args []string) error {
 	return nil
 }
 
-// open opens the file and calls use with what is in it.
-func (s *source) open(ctx context.Context, name string, use func(*dr.Image) error) error {
+// Open opens the file and calls use with what is in it.
+func (s *Source) Open(ctx context.Context, name string, use func(*dr.Image) error) error {
 	var o dr.Options
 	o.Prefixes = s.prefixes
 	if s.encryption != "" {
@@ -98,7 +98,7 @@ func (s *source) open(ctx context.Context, name string, use func(*dr.Image) erro
 }
 
 // unseal opens a sealed file; nil if it is none.
-func (s *source) unseal(f io.ReaderAt, size int64) (*seal.File, error) {
+func (s *Source) unseal(f io.ReaderAt, size int64) (*seal.File, error) {
 	var head [32]byte
 	if n, err := f.ReadAt(head[:], 0); err != nil && err != io.EOF || !seal.Sealed(head[:n]) {
 		return nil, err

@@ -24,7 +24,7 @@ import (
 const annotationFile = "hozon.dev/extracted-from"
 
 type extractOptions struct {
-	source source
+	source Source
 	name   string
 	ttl    time.Duration
 	labels map[string]string
@@ -57,7 +57,7 @@ of the backup, which is then PartiallyFailed (exit code 3). Volumes are not in e
 			return o.run(c.Context(), e, args[0])
 		},
 	}
-	o.source.addFlags(e, c.Flags())
+	o.source.AddFlags(e, c.Flags())
 	c.Flags().StringVar(&o.name, "as", "", "Name of the backup that is made.")
 	c.Flags().DurationVar(&o.ttl, "ttl", 0, "How long the backup is kept (default 720h).")
 	c.Flags().StringToStringVar(&o.labels, "labels", nil, "Labels of the backup.")
@@ -88,7 +88,7 @@ func (o *extractOptions) run(ctx context.Context, e *env.Env, file string) error
 	bar := e.NewProgress()
 	defer bar.Close()
 	bar.Step("Reading " + file)
-	return o.source.open(ctx, file, func(image *dr.Image) error {
+	return o.source.Open(ctx, file, func(image *dr.Image) error {
 		engine := backup.Engine{Store: s, Now: e.Now, Tool: "hozon " + e.Version, Observe: bar}
 		result, err := engine.Import(ctx, o.backup(e, file), image, backup.Options{Run: uuid.NewString()})
 		bar.Close()

@@ -16,7 +16,7 @@ import (
 )
 
 func newInspect(e *env.Env) *cobra.Command {
-	var from source
+	var from Source
 	var output env.Output
 	c := &cobra.Command{
 		Use:   "inspect FILE",
@@ -35,7 +35,7 @@ Exit codes: 0 readable, 1 damaged or not readable, 2 not a cluster's snapshot, o
 			bar := e.NewProgress()
 			defer bar.Close()
 			bar.Step("Reading " + args[0])
-			return from.open(c.Context(), args[0], func(image *dr.Image) error {
+			return from.Open(c.Context(), args[0], func(image *dr.Image) error {
 				inventory, err := image.Inspect(c.Context())
 				bar.Close()
 				if err != nil {
@@ -49,7 +49,7 @@ Exit codes: 0 readable, 1 damaged or not readable, 2 not a cluster's snapshot, o
 			})
 		},
 	}
-	from.addFlags(e, c.Flags())
+	from.AddFlags(e, c.Flags())
 	output.AddFlag(c.Flags(), "text", "json", "yaml")
 	return c
 }

@@ -16,9 +16,12 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/labels"
 
+	saved "hozon.dev/hozon/internal/cli/cluster"
 	"hozon.dev/hozon/internal/cli/env"
+	"hozon.dev/hozon/internal/collect"
+	"hozon.dev/hozon/internal/dr"
 	"hozon.dev/hozon/internal/export"
-	"hozon.dev/hozon/internal/manifest"
+	"hozon.dev/hozon/internal/report"
 	"hozon.dev/hozon/internal/sops"
 )
 
@@ -28,6 +31,8 @@ type exportOptions struct {
 	to         string
 	selector   string
 	backup     string
+	archive    string
+	saved      saved.Source
 	force      bool
 	cluster    bool
 	images     []string
@@ -58,7 +63,10 @@ this cluster, storage classes, fixed addresses, …) is said on standard error, 
   hozon project export shop --to shop --force --secrets encrypt --age-recipient age1…
 
   # Out of a backup, without a cluster
-  hozon project export shop --from-backup monday --store /srv/backups --to shop`,
+  hozon project export shop --from-backup monday --store /srv/backups --to shop
+
+  # Out of what was saved of the control plane
+  hozon project export shop --from-archive prod_backup.tar.gz.age --identity key.txt --to shop`,
 		RunE: func(c *cobra.Command, args []string) error {
 			o.namespaces = args
 			return o.run(c.Context(), e)
@@ -69,6 +77,8 @@ this cluster, storage classes, fixed addresses, …) is said on standard error, 
 	f.BoolVarP(&o.all, "all-namespaces", "A", false, "All namespaces but the cluster's own (kube-*, openshift-*).")
 	f.StringVarP(&o.selector, "selector", "l", "", "Only objects that match this label selector.")
 	f.StringVar(&o.backup, "from-backup", "", "Read this backup of --store instead of a cluster.")
+	f.StringVar(&o.archive, "from-archive", "", "Read this file instead of a cluster: an archive of a control plane, or an etcd snapshot.")
+	o.saved.AddFlags(e, f)
 	f.BoolVar(&o.force, "force", false, "Write over what is there, without asking; of an earlier export in the folder, files of objects that are gone are removed.")
 	f.BoolVar(&o.cluster, "with-cluster-scoped", false, "Take along the cluster-scoped objects that the project needs: definitions, classes, cluster roles and bindings, volumes.")
 	f.StringSliceVar(&o.images, "image-map", nil, "Rewrite the beginning of images' names: from=to.")
@@ -80,23 +90,23 @@ this cluster, storage classes, fixed addresses, …) is said on standard error, 
 }
 
 func (o *exportOptions) complete(e *env.Env) (export.Options, error) {
-	out := export.Options{Secrets: export.Secrets(o.secrets), WithCluster: o.cluster, Images: manifest.ImageMap{}}
+	out := export.Options{Secrets: export.Secrets(o.secrets), WithCluster: o.cluster}
 	out.Namespaces = slices.Compact(slices.Sorted(slices.Values(o.namespaces)))
 	switch {
 	case o.all == (len(out.Namespaces) > 0):
 		return out, env.Usagef("say which namespaces: names, or --all-namespaces")
 	case !slices.Contains([]export.Secrets{export.Plain, export.Omit, export.Encrypt}, out.Secrets):
 		return out, env.Usagef("--secrets %q: one of plain, omit, encrypt", o.secrets)
+	case o.backup != "" && o.archive != "":
+		return out, env.Usagef("give either --from-backup or --from-archive")
 	case o.output.Format != "" && o.to == "-":
 		return out, env.Usagef("-o %s and the manifests cannot both go to standard output: give --to DIR or FILE", o.output.Format)
 	}
-	for _, m := range o.images {
-		from, to, ok := strings.Cut(m, "=")
-		if !ok || from == "" || to == "" {
-			return out, env.Usagef("--image-map %q is not of the form from=to", m)
-		}
-		out.Images[from] = to
+	images, err := pairs("image-map", o.images, false)
+	if err != nil {
+		return out, err
 	}
+	out.Images = images
 	if o.selector != "" {
 		s, err := labels.Parse(o.selector)
 		if err != nil {
@@ -137,10 +147,23 @@ func (o *exportOptions) run(ctx context.Context, e *env.Env) error {
 	if err != nil {
 		return err
 	}
+	if o.archive != "" {
+		return o.saved.Open(ctx, o.archive, func(image *dr.Image) error {
+			read := func(ctx context.Context, to collect.Sink) (collect.Result, []report.Note, error) {
+				found, err := image.Read(ctx, to)
+				return found.Result, found.Warnings, err
+			}
+			return o.write(ctx, e, &export.Snapshot{Read: read}, opts)
+		})
+	}
 	from, err := source(ctx, e, o.backup)
 	if err != nil {
 		return err
 	}
+	return o.write(ctx, e, from, opts)
+}
+
+func (o *exportOptions) write(ctx context.Context, e *env.Env, from export.Source, opts export.Options) error {
 	to, err := o.open(e)
 	if err != nil {
 		return err

@@ -19,6 +19,7 @@ type importOptions struct {
 	force      bool
 	mappings   env.Mapping
 	into       string
+	classes    []string
 	identities identities
 	output     env.Output
 }
@@ -44,6 +45,9 @@ does not end the import (exit code 3), unless --atomic: then the server is asked
   # Under another name
   hozon project import shop --namespace-mappings shop:shop-test
 
+  # Where the storage has another name
+  hozon project import shop --storage-class-map gp2=standard
+
   # Manifests that name no namespace
   hozon project import project.yaml --into shop`,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -63,6 +67,7 @@ does not end the import (exit code 3), unless --atomic: then the server is asked
 	f.BoolVar(&o.force, "force-conflicts", false, "Take over fields that other field managers hold.")
 	f.Var(&o.mappings, "namespace-mappings", "Namespaces to import under another name: from:to,from2:to2.")
 	f.StringVar(&o.into, "into", "", "Namespace of manifests that name none.")
+	f.StringSliceVar(&o.classes, "storage-class-map", nil, "Use other storage classes: from=to; 'from=' for the cluster's default.")
 	o.identities.addFlag(f)
 	o.output.AddFlag(f, "", "json", "yaml")
 	f.Lookup("output").Usage = "Print the outcome of every object as json or yaml."
@@ -71,6 +76,10 @@ does not end the import (exit code 3), unless --atomic: then the server is asked
 
 func (o *importOptions) run(ctx context.Context, e *env.Env) error {
 	if err := o.output.Check(); err != nil {
+		return err
+	}
+	classes, err := pairs("storage-class-map", o.classes, true)
+	if err != nil {
 		return err
 	}
 	ids, err := o.identities.read(e)
@@ -94,7 +103,7 @@ func (o *importOptions) run(ctx context.Context, e *env.Env) error {
 	}}
 	start := e.Now()
 	result, err := importer.Run(ctx, docs, export.ImportOptions{
-		DryRun: o.dryRun, Atomic: o.atomic, Force: o.force, Namespaces: o.mappings, Into: o.into,
+		DryRun: o.dryRun, Atomic: o.atomic, Force: o.force, Namespaces: o.mappings, Into: o.into, Classes: classes,
 	})
 	bar.Close()
 	if o.output.Format != "" {

@@ -6,6 +6,7 @@ package project
 import (
 	"bytes"
 	"os"
+	"strings"
 
 	"filippo.io/age"
 	"github.com/spf13/cobra"
@@ -48,6 +49,19 @@ func (i *identities) read(e *env.Env) ([]age.Identity, error) {
 			return nil, env.Usagef("--age-identity %s: not a file as `age-keygen` writes it", file)
 		}
 		out = append(out, found...)
+	}
+	return out, nil
+}
+
+// pairs reads the values from=to of a flag.
+func pairs(flag string, values []string, mayBeEmpty bool) (map[string]string, error) {
+	out := map[string]string{}
+	for _, v := range values {
+		from, to, ok := strings.Cut(v, "=")
+		if !ok || from == "" || to == "" && !mayBeEmpty {
+			return nil, env.Usagef("--%s %q is not of the form from=to", flag, v)
+		}
+		out[from] = to
 	}
 	return out, nil
 }
