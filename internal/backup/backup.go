@@ -3,14 +3,16 @@
 // Package backup is the engine that carries out one Backup: cluster to collect to archive to store, as one stream.
 //
 //	claim the name in the store
+//	record which post hooks will be owed, then run the pre hooks
 //	repeat up to three times, until every kind was listed:
 //	    collect → lanes of the archive → upload        (all kinds at one resourceVersion)
-//	    index, side files
+//	    begin the post hooks as soon as all is listed; index, side files
 //	manifest, then the commit record
 //
 // Its nouns: a Request is the Backup as asked for; a Result is the Backup as it went, with its report.
 //
-// Invariants: nothing is listed before the commit; an object or a kind that cannot be read is an entry of the report and not the end of the
+// Invariants: everything is listed after the last pre hook and before the first post hook; a post hook whose pre hook may have run is run, by this process or by
+// the next (Pay); no backup shows before the commit; an object or a kind that cannot be read is an entry of the report and not the end of the
 // run; memory does not grow with the cluster, but for about 120 bytes an object.
 //
 // It saves objects only. Bytes in volumes are named in the report as not saved.
@@ -94,6 +96,14 @@ func (e *Engine) Run(ctx context.Context, b *velerov1.Backup, o Options) (Result
 	if err := r.look(ctx); err != nil {
 		return Result{}, err
 	}
+	if err := r.findHooked(ctx); err != nil {
+		return Result{}, err
+	}
+	late, err := e.Pay(ctx, r.backup) // what an earlier run under this name owes
+	if err != nil {
+		return Result{}, err
+	}
+	r.keepHooks(late)
 	work, draft, err := e.Store.Begin(ctx, store.Backup, b.Name, o.Run)
 	if err != nil {
 		return Result{}, err
@@ -103,7 +113,9 @@ func (e *Engine) Run(ctx context.Context, b *velerov1.Backup, o Options) (Result
 		if cause := context.Cause(work); cause != nil && ctx.Err() == nil {
 			err = cause
 		}
-		return Result{}, errors.Join(err, draft.Abort(ctx))
+		r.thaw(ctx, false)
+		aborted := draft.Abort(ctx)
+		return Result{}, errors.Join(err, aborted, r.unthawed())
 	}
 	return Result{Backup: r.backup, Manifest: r.manifest, Report: r.report, Took: e.Now().Sub(start)}, nil
 }
@@ -155,6 +167,9 @@ func with(m map[string]string, key, value string) map[string]string {
 
 // write does everything between the claim and the commit.
 func (r *run) write(ctx context.Context) error {
+	if err := r.freeze(ctx); err != nil {
+		return err
+	}
 	if err := r.collect(ctx); err != nil {
 		return err
 	}
@@ -164,6 +179,7 @@ func (r *run) write(ctx context.Context) error {
 // finish writes everything that follows the objects.
 func (r *run) finish(ctx context.Context) error {
 	r.Observe.Step("Committing")
+	r.tellHooks()
 	r.judge()
 	if err := r.sideFiles(ctx); err != nil {
 		return err
@@ -216,12 +232,14 @@ func (r *run) attempt(ctx context.Context, exact bool) error {
 	var sink *sink
 	_, err := r.draft.Put(ctx, store.Archive, func(w io.Writer) error {
 		sink = newSink(w, r.backup.Status.StartTimestamp.Time, r.Observe)
+		sink.refused = r.refused
 		result, err := r.list(ctx, exact, sink)
 		if err != nil {
 			sink.writer.Abort(err)
 			return err
 		}
 		r.collected = result
+		r.thaw(ctx, true)
 		sink.summary, err = sink.writer.Close()
 		return err
 	})
@@ -255,6 +273,11 @@ func (r *run) sideFiles(ctx context.Context) error {
 		{store.PodVolumeBackups, none},
 		{store.VolumeSnapshots, none},
 		{store.ItemOperations, none},
+	}
+	if len(r.report.Hooks) > 0 {
+		if _, err := r.draft.PutJSON(ctx, store.Hooks, r.report.Hooks); err != nil {
+			return err
+		}
 	}
 	for _, f := range files {
 		if _, err := r.draft.PutJSON(ctx, f.file, f.data); err != nil {

@@ -35,6 +35,7 @@ type run struct {
 	clusterUID string
 	draft      *store.Draft
 	source     Source // nil: the cluster
+	hooks
 
 	// Of the attempt under way:
 	report    report.Report

@@ -28,6 +28,7 @@ type sink struct {
 	index   archive.IndexSummary
 	observe Observer
 	done    atomic.Int64
+	refused map[object.Ref]string // not to be saved
 
 	mu      sync.Mutex
 	volumes []volume
@@ -46,6 +47,9 @@ type lane struct {
 }
 
 func (l *lane) Add(it collect.Item) error {
+	if _, ok := l.sink.refused[it.Ref]; ok {
+		return nil
+	}
 	err := l.lane.Add(archive.Item{Ref: it.Ref, Version: it.Type.Version, Kind: it.Type.Kind, Preferred: it.Type.Preferred, Body: it.Body})
 	if fail.Is(err, fail.Exists) { // the same object by two ways: one copy is enough
 		return nil

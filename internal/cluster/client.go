@@ -34,6 +34,7 @@ type Client struct {
 	agent     string
 	limit     flowcontrol.RateLimiter // nil: none
 	discovery *discovery.DiscoveryClient
+	config    *rest.Config // for what is no call: streams
 	count     *counter
 	retry     retryPolicy
 }
@@ -45,7 +46,7 @@ func New(cfg *rest.Config) (*Client, error) {
 		return nil, invalid("open the cluster %q: %w", cfg.Host, err)
 	}
 	own := rest.CopyConfig(cfg)
-	c := &Client{base: baseOf(base), agent: cfg.UserAgent, count: newCounter(), retry: defaultRetry}
+	c := &Client{base: baseOf(base), agent: cfg.UserAgent, config: rest.CopyConfig(cfg), count: newCounter(), retry: defaultRetry}
 	if c.agent == "" {
 		c.agent = "hozon"
 	}

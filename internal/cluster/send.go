@@ -102,7 +102,11 @@ func (c *Client) request(ctx context.Context, k call) (*http.Request, error) {
 	}
 	req.Header = http.Header{"Accept": {"application/json"}, "User-Agent": {c.agent}}
 	if k.metadata {
-		req.Header["Accept"] = []string{"application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"}
+		kind := "PartialObjectMetadata"
+		if k.verb == verbList {
+			kind += "List"
+		}
+		req.Header["Accept"] = []string{"application/json;as=" + kind + ";g=meta.k8s.io;v=v1,application/json"}
 	}
 	if k.body != nil {
 		contentType := k.contentType

@@ -25,6 +25,8 @@ type ListOptions struct {
 	Limit           int    // items in a page; 0: all
 	Continue        string // token of the page before; the revision is then the first page's
 	LabelSelector   string
+	// Metadata asks for items with their metadata only (kind PartialObjectMetadata), which not every server gives.
+	Metadata bool
 }
 
 func (o ListOptions) query() url.Values {
@@ -46,7 +48,7 @@ func (o ListOptions) query() url.Values {
 
 // List returns the body of one page as it comes from the wire. The caller closes it.
 func (c *Client) List(ctx context.Context, t object.Type, o ListOptions) (io.ReadCloser, error) {
-	k := call{verb: verbList, method: http.MethodGet, t: t, namespace: o.Namespace, query: o.query()}
+	k := call{verb: verbList, method: http.MethodGet, t: t, namespace: o.Namespace, query: o.query(), metadata: o.Metadata}
 	resp, err := c.send(ctx, k)
 	if err != nil {
 		return nil, err

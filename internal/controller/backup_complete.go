@@ -159,11 +159,9 @@ func undone(b *velerov1.Backup) []string {
 			notes = append(notes, "not done by this version: "+what)
 		}
 	}
-	add(len(s.Hooks.Resources) > 0, "the hooks of spec.hooks")
 	add(is(s.SnapshotMoveData), "moving the data of snapshots (spec.snapshotMoveData)")
 	add(is(s.DefaultVolumesToFsBackup) || is(s.DefaultVolumesToRestic), "file backup of volumes (spec.defaultVolumesToFsBackup)")
 	add(s.ResourcePolicy != nil, "the policies of spec.resourcePolicy")
-	add(len(s.OrderedResources) > 0, "an order of objects (spec.orderedResources): all objects are saved at one moment")
 	return notes
 }
 

@@ -218,6 +218,7 @@ func (r *Backups) conclude(ctx context.Context, b, made *velerov1.Backup) {
 
 // fail writes down a Backup of which nothing is in the bucket.
 func (r *Backups) fail(ctx context.Context, b *velerov1.Backup, cause error) {
+	r.pay(ctx, b)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer cancel()
 	phase, text := velerov1.BackupPhaseFailed, cause.Error()
@@ -239,6 +240,28 @@ func (r *Backups) fail(ctx context.Context, b *velerov1.Backup, cause error) {
 	if ok {
 		r.Log.Warn("backup ended", "backup", b.Name, "phase", phase, "error", cause)
 		r.warning(b, string(phase), "Backup", text)
+	}
+}
+
+// payTime bounds the post hooks that a run has left undone.
+const payTime = 2 * time.Minute
+
+// pay runs the post hooks that the runs of a Backup, which are over, have left undone. What is not paid is paid when the bucket is next synchronised.
+func (r *Backups) pay(ctx context.Context, b *velerov1.Backup) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), payTime)
+	defer cancel()
+	_, st, err := r.Stores.at(ctx, b.Spec.StorageLocation)
+	if err != nil {
+		return // what is wrong with the store is said elsewhere
+	}
+	engine := backup.Engine{Cluster: r.Cluster, Store: st, Now: r.Now}
+	hooks, err := engine.Pay(ctx, b)
+	for _, h := range hooks {
+		r.Log.Info("post hook was run for a run that has died", "backup", b.Name, "object", h.Namespace+"/"+h.Pod, "phase", h.Outcome, "reason", h.Reason)
+	}
+	if err != nil {
+		r.Log.Warn("post hooks were not run", "backup", b.Name, "error", err)
+		r.warning(b, "PostHooksOwed", "Backup", err.Error())
 	}
 }
 

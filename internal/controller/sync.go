@@ -16,6 +16,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	velerov1 "hozon.dev/hozon/api/velero/v1"
+	"hozon.dev/hozon/internal/backup"
+	"hozon.dev/hozon/internal/cluster"
+	"hozon.dev/hozon/internal/report"
 	"hozon.dev/hozon/internal/store"
 )
 
@@ -25,8 +28,9 @@ const syncTimeout = 10 * time.Minute
 // Syncs copies the backups of the buckets into the cluster, and removes from the cluster those that have gone from their bucket.
 type Syncs struct {
 	*Site
-	Stores *Stores
-	Period time.Duration // unless the location says otherwise; 0: never
+	Stores  *Stores
+	Cluster *cluster.Client
+	Period  time.Duration // unless the location says otherwise; 0: never
 
 	mu   sync.Mutex
 	last map[types.UID]time.Time
@@ -95,6 +99,7 @@ func (r *Syncs) sync(ctx context.Context, l *velerov1.BackupStorageLocation) err
 		if err != nil {
 			r.Log.Warn("what unfinished runs left was not removed", "location", l.Name, "error", err)
 		}
+		r.payAll(ctx, st, known.Items)
 	}
 	names, err := st.Folders(ctx)
 	if err != nil {
@@ -201,4 +206,31 @@ func (r *Syncs) owners(ctx context.Context, record *velerov1.Backup) ([]metav1.O
 		}
 	}
 	return out, nil
+}
+
+// payAll runs the post hooks that dead runs owe, also those of a command line, or of a Backup that was deleted meanwhile. Backups that are under
+// way are left to those who see to them.
+func (r *Syncs) payAll(ctx context.Context, st *store.Store, known []velerov1.Backup) {
+	engine := backup.Engine{Cluster: r.Cluster, Store: st, Now: r.Now}
+	err := engine.PayAll(ctx, func(name string) *velerov1.Backup {
+		for i := range known {
+			switch b := &known[i]; {
+			case b.Name != name:
+			case b.Status.Phase == velerov1.BackupPhaseInProgress:
+				return nil
+			default:
+				return b
+			}
+		}
+		b := &velerov1.Backup{}
+		b.Name = name
+		return b
+	}, func(name string, hooks []report.Hook) {
+		for _, h := range hooks {
+			r.Log.Info("post hook was run for a run that has died", "backup", name, "object", h.Namespace+"/"+h.Pod, "phase", h.Outcome, "reason", h.Reason)
+		}
+	})
+	if err != nil {
+		r.Log.Warn("post hooks were not run", "error", err)
+	}
 }

@@ -51,6 +51,8 @@ type Report struct {
 	Errors   []Note `json:",omitempty"`
 	// Counts has every object by action, also those that are not in Items (a backup lists only what is not Saved).
 	Counts map[Action]int `json:",omitempty"`
+	// Hooks that were to run, in the order in which they came to an end.
+	Hooks []Hook `json:",omitempty"`
 }
 
 // Result is one half of Velero's results file.

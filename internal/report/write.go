@@ -16,7 +16,7 @@ func (r *Report) Write(w io.Writer, indent bool) error {
 		}
 		return json.Marshal(v)
 	}
-	tail, err := marshal(&Report{Warnings: r.Warnings, Errors: r.Errors, Counts: r.Counts}, "")
+	tail, err := marshal(&Report{Warnings: r.Warnings, Errors: r.Errors, Counts: r.Counts, Hooks: r.Hooks}, "")
 	if err != nil {
 		return err
 	}

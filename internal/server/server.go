@@ -185,7 +185,7 @@ func add(m manager.Manager, o Options) error {
 			Site: site, Stores: stores, Flights: restores, Cluster: client,
 			Concurrent: o.Concurrent, ItemTimeout: o.Defaults.ItemTimeout, Terminating: o.Terminating,
 		}},
-		{"sync", &controller.Syncs{Site: site, Stores: stores, Period: o.SyncPeriod}},
+		{"sync", &controller.Syncs{Site: site, Stores: stores, Cluster: client, Period: o.SyncPeriod}},
 		{"deletion", &controller.Deletions{Site: site, Stores: stores, Tallies: tallies}},
 		{"download", &controller.Downloads{Site: site, Stores: stores, Streams: streams}},
 		{"expiry", &controller.Expiries{Site: site, Period: o.ExpirePeriod}},

@@ -20,6 +20,7 @@ const (
 	PodVolumeBackups File = "*-podvolumebackups.json.gz"
 	VolumeSnapshots  File = "*-volumesnapshots.json.gz"
 	ItemOperations   File = "*-itemoperations.json.gz"
+	Hooks            File = "hozon-hooks.json.gz" // only if there were any
 )
 
 // The files of a restore, below restores/<r>/.
@@ -31,6 +32,7 @@ const (
 	RestoreResourceList   File = "restore-*-resource-list.json.gz"
 	RestoreItemOperations File = "restore-*-itemoperations.json.gz"
 	RestoreVolumeInfo     File = "*-volumeinfo.json.gz"
+	RestoreHooks          File = "hozon-hooks.json.gz" // only if there were any
 )
 
 // Of is the file's name in the folder of owner.

@@ -109,3 +109,9 @@ func (m *Manifest) File(name string) (FileInfo, bool) {
 	}
 	return FileInfo{}, false
 }
+
+// Lists says that a file belongs to the backup.
+func (m *Manifest) Lists(f File) bool {
+	_, ok := m.File(f.Of(m.Backup))
+	return ok
+}

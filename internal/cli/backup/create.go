@@ -18,6 +18,7 @@ import (
 	"hozon.dev/hozon/internal/backup"
 	"hozon.dev/hozon/internal/cli/env"
 	"hozon.dev/hozon/internal/filter"
+	"hozon.dev/hozon/internal/report"
 	"hozon.dev/hozon/internal/store"
 	"hozon.dev/hozon/internal/velero"
 )
@@ -180,6 +181,13 @@ func (o *createOptions) carryOut(ctx context.Context, e *env.Env, b *velerov1.Ba
 	b.CreationTimestamp = metav1.NewTime(e.Now().UTC().Truncate(time.Second))
 	bar := e.NewProgress()
 	engine := backup.Engine{Cluster: client, Store: s, Now: e.Now, Tool: "hozon " + e.Version, Observe: bar}
+	if err := engine.PayAll(ctx, debtor(b), func(name string, hooks []report.Hook) {
+		for _, h := range hooks {
+			e.Say("An unfinished run of backup %s: %s", name, h)
+		}
+	}); err != nil {
+		return err
+	}
 	result, err := engine.Run(ctx, b, backup.Options{Consistency: backup.Consistency(o.consistency), Run: uuid.NewString()})
 	bar.Close()
 	if err != nil {
@@ -198,6 +206,17 @@ func (o *createOptions) carryOut(ctx context.Context, e *env.Env, b *velerov1.Ba
 		return env.Ended{Code: env.ExitPartial}
 	}
 	return nil
+}
+
+// debtor finds the Backup whose dead run owes post hooks: of the one that is made now, if it has its name, the engine takes care; of others only the name
+// is known, so that what the pods' annotations say is run.
+func debtor(b *velerov1.Backup) func(string) *velerov1.Backup {
+	return func(name string) *velerov1.Backup {
+		if name == b.Name {
+			return nil
+		}
+		return &velerov1.Backup{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	}
 }
 
 func counts(errors, warnings int) string {

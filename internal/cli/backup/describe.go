@@ -28,6 +28,7 @@ type description struct {
 	Results  *report.Results     `json:"results,omitempty"`
 	Volumes  []volumeInfo        `json:"volumes,omitempty"`
 	Items    map[string][]string `json:"resourceList,omitempty"`
+	Hooks    []report.Hook       `json:"hooks,omitempty"`
 
 	Deletions []*velerov1.DeleteBackupRequest `json:"deletionRequests,omitempty"`
 	Program   string                          `json:"-"`
@@ -79,6 +80,9 @@ func describe(ctx context.Context, p env.Place, b *velerov1.Backup, details bool
 	if err == nil {
 		_, err = read(store.VolumeInfo, &d.Volumes)
 	}
+	if err == nil && d.Manifest != nil && d.Manifest.Lists(store.Hooks) {
+		_, err = read(store.Hooks, &d.Hooks)
+	}
 	if err == nil && details {
 		_, err = read(store.ResourceList, &d.Items)
 	}
@@ -104,6 +108,7 @@ func (d description) Text(details bool) string {
 	d.times(out)
 	d.contents(out, details)
 	out.Hooks(b.Status.HookStatus)
+	out.HookResults(d.Hooks, details)
 	describeDeletions(out, d.Deletions)
 	return out.String()
 }

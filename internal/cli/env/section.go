@@ -5,6 +5,8 @@ package env
 import (
 	"maps"
 	"slices"
+	"strings"
+	"unicode"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -61,6 +63,42 @@ func (d *Describer) Hooks(s *velerov1.HookStatus) {
 	}
 	d.Line(0, "HooksAttempted:", s.HooksAttempted)
 	d.Line(0, "HooksFailed:", s.HooksFailed)
+}
+
+// HookResults adds what came of each hook: those that failed with what they printed, with details all of them.
+func (d *Describer) HookResults(hooks []report.Hook, details bool) {
+	if len(hooks) == 0 {
+		return
+	}
+	d.Text(0, "Hooks:")
+	for _, h := range hooks {
+		d.Text(1, "%s", h)
+		if !details && h.Outcome != report.HookFailed {
+			continue
+		}
+		if len(h.Command) > 0 {
+			d.Text(2, "command: %q", h.Command)
+		}
+		for line := range strings.Lines(h.Output) {
+			d.Text(2, "| %s", printable(line))
+		}
+		if h.Cut {
+			d.Text(2, "| … (there was more)")
+		}
+	}
+}
+
+// printable is a line without what would move a terminal's cursor.
+func printable(line string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '\t' {
+			return ' '
+		}
+		if !unicode.IsPrint(r) {
+			return -1
+		}
+		return r
+	}, line)
 }
 
 // ResourceList adds the objects by kind.

@@ -14,7 +14,6 @@ import (
 	"golang.org/x/time/rate"
 
 	"hozon.dev/hozon/internal/cli/env"
-	"hozon.dev/hozon/internal/cluster"
 	"hozon.dev/hozon/internal/transfer"
 	"hozon.dev/hozon/internal/transfer/pod"
 )
@@ -113,15 +112,11 @@ func (o *options) opener(e *env.Env) (*pod.Opener, error) {
 	if err != nil {
 		return nil, err
 	}
-	config, err := cluster.Config(cluster.Options{Kubeconfig: e.Kubeconfig, Context: e.KubeContext, UserAgent: "hozon/" + e.Version})
-	if err != nil {
-		return nil, err
-	}
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	return &pod.Opener{Client: client, Config: config, Image: o.image, How: o.how, Self: self, Say: e.Say}, nil
+	return &pod.Opener{Client: client, Image: o.image, How: o.how, Self: self, Say: e.Say}, nil
 }
 
 // run copies, and reports.

@@ -8,15 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
 	"os"
 	"strings"
 	"sync"
 	"time"
 
-	"k8s.io/client-go/tools/remotecommand"
-	"k8s.io/streaming/pkg/httpstream"
-
+	"hozon.dev/hozon/internal/cluster"
 	"hozon.dev/hozon/internal/fail"
 	"hozon.dev/hozon/internal/transfer"
 )
@@ -93,43 +90,23 @@ func (t *tail) String() string {
 	return strings.TrimSpace(t.b.String())
 }
 
-// exec runs a command in the session's container, over a WebSocket or, where that is not known, SPDY.
+// exec runs a command in the session's container.
 func (s *Session) exec(ctx context.Context, command []string, in io.Reader, out io.Writer) error {
-	q := url.Values{"container": {s.container}, "command": command, "stdout": {"true"}, "stderr": {"true"}}
-	if in != nil {
-		q.Set("stdin", "true")
-	}
-	u, err := url.Parse(fmt.Sprintf("%s/api/v1/namespaces/%s/pods/%s/exec?%s", s.opener.Client.Server(), s.namespace, s.pod, q.Encode()))
-	if err != nil {
-		return err
-	}
-	spdy, err := remotecommand.NewSPDYExecutor(s.opener.Config, "POST", u)
-	if err != nil {
-		return err
-	}
-	socket, err := remotecommand.NewWebSocketExecutor(s.opener.Config, "GET", u.String())
-	if err != nil {
-		return err
-	}
-	executor, err := remotecommand.NewFallbackExecutor(socket, spdy, func(err error) bool {
-		return httpstream.IsUpgradeFailure(err) || httpstream.IsHTTPSProxyError(err)
-	})
-	if err != nil {
-		return err
-	}
 	said := &tail{}
-	err = executor.StreamWithContext(ctx, remotecommand.StreamOptions{Stdin: in, Stdout: out, Stderr: said})
+	err := s.opener.Client.Exec(ctx, cluster.Command{
+		Namespace: s.namespace, Pod: s.pod, Container: s.container, Args: command, In: in, Out: out, Err: said,
+	})
 	if err == nil {
 		return nil
 	}
-	if strings.Contains(err.Error(), "executing command in container") {
-		return notRun{fail.Errorf(fail.Unsupported, "run %s in container %s of pod %s/%s: %w", command[0], s.container, s.namespace, s.pod, err)}
+	if fail.Is(err, fail.Unsupported) {
+		return notRun{err}
 	}
 	text := fmt.Sprintf("%q", said.String())
 	if said.String() == "" {
 		text = "and says nothing"
 	}
-	return fmt.Errorf("run %s in container %s of pod %s/%s: %w (%s)", command[0], s.container, s.namespace, s.pod, err, text)
+	return fmt.Errorf("%w (%s)", err, text)
 }
 
 // notRun says that a command could not be started, which it will not be the next time either.

@@ -15,7 +15,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/rest"
 
 	"hozon.dev/hozon/internal/cluster"
 	"hozon.dev/hozon/internal/fail"
@@ -41,7 +40,6 @@ const Program = "/hozon"
 // Opener opens places.
 type Opener struct {
 	Client *cluster.Client
-	Config *rest.Config
 	Image  string // of helpers; it has Program
 	How    string // Auto, Ephemeral or Copy
 	Self   string // this program's path, for Copy

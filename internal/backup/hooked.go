@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package backup
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"hozon.dev/hozon/internal/cluster"
+	"hozon.dev/hozon/internal/fail"
+	"hozon.dev/hozon/internal/filter"
+	"hozon.dev/hozon/internal/hook"
+	"hozon.dev/hozon/internal/object"
+	"hozon.dev/hozon/internal/perform"
+	"hozon.dev/hozon/internal/report"
+)
+
+var podType = object.Type{Version: "v1", Resource: "pods", Kind: "Pod", Namespaced: true}
+
+// hooked is a pod with hooks.
+type hooked struct {
+	pod       hook.Pod
+	pre, post []hook.Hook
+	begun     bool // its pre hooks were, or may have been
+}
+
+// podPage is how many pods are looked at in one request. Only their metadata is asked for.
+const podPage = 1000
+
+// findHooked finds the pods that have hooks, before anything is done. What is wrong with the hooks of the spec is fail.Invalid.
+func (r *run) findHooked(ctx context.Context) error {
+	var err error
+	if r.sets, err = hook.ForBackup(r.backup.Spec.Hooks, r.types); err != nil {
+		return err
+	}
+	ordered, err := filter.Ordered(r.backup.Spec.OrderedResources, r.types)
+	if err != nil {
+		return err
+	}
+	if r.filter.Type(podType) != filter.Yes {
+		return nil
+	}
+	names, err := r.podsWithHooks(ctx)
+	if err != nil {
+		return fmt.Errorf("look for hooks: %w", err)
+	}
+	if err := r.readHooked(ctx, names); err != nil {
+		return fmt.Errorf("look for hooks: %w", err)
+	}
+	var pods []hook.Pod
+	for _, h := range r.hooked {
+		pods = append(pods, h.pod)
+	}
+	if err := r.sets.Unfit(pods); err != nil {
+		return err
+	}
+	r.sortHooked(ordered[podType.GroupResource()])
+	return nil
+}
+
+// sortHooked puts the ordered pods in front, in their order, and the others behind them by their names.
+func (r *run) sortHooked(ordered []object.Ref) {
+	place := func(h hooked) int {
+		if i := slices.Index(ordered, podType.Ref(h.pod.Namespace, h.pod.Name)); i >= 0 {
+			return i
+		}
+		return len(ordered)
+	}
+	slices.SortFunc(r.hooked, func(a, b hooked) int {
+		return cmp.Or(cmp.Compare(place(a), place(b)), cmp.Compare(a.pod.ID(), b.pod.ID()))
+	})
+	r.ordered, _ = slices.BinarySearchFunc(r.hooked, len(ordered), func(h hooked, n int) int { return cmp.Compare(place(h), n) })
+}
+
+// podsWithHooks are the pods of the backup that may have hooks, by their metadata.
+func (r *run) podsWithHooks(ctx context.Context) ([]object.Ref, error) {
+	namespaces := []string{""}
+	if names := r.filter.Namespaces(); !r.filter.Everywhere() && len(names) > 0 && len(names) <= 10 {
+		namespaces = names
+	}
+	var found []object.Ref
+	for i := 0; i < len(namespaces); i++ {
+		err := r.podsIn(ctx, namespaces[i], &found)
+		switch {
+		case err == nil:
+		case !fail.Is(err, fail.Denied):
+			return nil, err
+		case namespaces[i] == "":
+			namespaces = append(namespaces, r.filter.Literals()...)
+		} // where pods may not be listed they are not saved either, and that is said
+	}
+	return found, nil
+}
+
+func (r *run) podsIn(ctx context.Context, namespace string, found *[]object.Ref) error {
+	o := cluster.ListOptions{Namespace: namespace, Limit: podPage, Metadata: true}
+	for {
+		body, err := r.Cluster.List(ctx, podType, o)
+		if err != nil {
+			return err
+		}
+		head, err := object.Split(body, nil, func(item []byte) error {
+			head, err := object.Scan(item)
+			if err != nil {
+				return err
+			}
+			ref := podType.Ref(head.Namespace, head.Name)
+			if ok, _ := r.filter.Object(ref, head); ok && r.sets.Backup(ref, head) {
+				*found = append(*found, podType.Ref(strings.Clone(ref.Namespace), strings.Clone(ref.Name)))
+			}
+			return nil
+		})
+		body.Close()
+		if err != nil {
+			return err
+		}
+		if o.Continue = head.Continue; o.Continue == "" {
+			return nil
+		}
+	}
+}
+
+// side is how many pods are read, or have hooks run in them, at the same time.
+const side = 8
+
+// readHooked reads the pods. The hooks of those that have finished are skipped.
+func (r *run) readHooked(ctx context.Context, names []object.Ref) error {
+	var mu sync.Mutex
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(side)
+	for _, ref := range names {
+		g.Go(func() error {
+			body, err := r.Cluster.Get(ctx, podType, ref.Namespace, ref.Name)
+			if fail.Is(err, fail.NotFound) {
+				return nil // it is gone, and will not be saved
+			}
+			if err != nil {
+				return err
+			}
+			p, err := hook.Read(body)
+			if err != nil {
+				return fmt.Errorf("%s: %w", ref, err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			r.take(p)
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+// take takes note of the hooks of a pod.
+func (r *run) take(p hook.Pod) {
+	h := hooked{pod: p, pre: r.sets.Of(report.Pre, p), post: r.sets.Of(report.Post, p)}
+	if len(h.pre)+len(h.post) == 0 {
+		return
+	}
+	if !p.Finished() {
+		r.hooked = append(r.hooked, h)
+		return
+	}
+	for _, one := range slices.Concat(h.pre, h.post) {
+		r.results = append(r.results, perform.Skipped(p, one, fmt.Sprintf("the pod has finished (%s)", p.Phase)))
+	}
+}
