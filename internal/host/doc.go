@@ -65,9 +65,21 @@ func (h *Host) Stream(ctx context.Context, in io.Reader, out io.Writer, argv ...
 		argv = append([]string{"sudo", "-n", "--"}, argv...)
 	}
 	if err := h.by.run(ctx, argv, in, out); err != nil {
-		return fmt.Errorf("host %s: run %s: %w", h.Spec.Name, strings.Join(argv[:min(len(argv), 6)], " "), err)
+		return fmt.Errorf("host %s: run %s: %w", h.Spec.Name, shown(argv), err)
 	}
 	return nil
+}
+
+// shown is a command for a message: its beginning, without scripts.
+func shown(argv []string) string {
+	var words []string
+	for _, a := range argv[:min(len(argv), 6)] {
+		if strings.ContainsRune(a, '\n') || len(a) > 200 {
+			a = "…"
+		}
+		words = append(words, a)
+	}
+	return strings.Join(words, " ")
 }
 
 // Run runs a command and returns what it prints, up to 16 MiB.

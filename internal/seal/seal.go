@@ -78,6 +78,17 @@ func NewWriter(w io.Writer, to Recipients) (io.WriteCloser, error) {
 	return out, nil
 }
 
+// NewCheckedWriter is a NewWriter to one recipient more, made for this run: who holds the Identities, which never leave the process, can read back
+// what was written.
+func NewCheckedWriter(w io.Writer, to Recipients) (io.WriteCloser, Identities, error) {
+	own, err := age.GenerateX25519Identity()
+	if err != nil {
+		return nil, nil, err
+	}
+	out, err := NewWriter(w, append(append(Recipients{}, to...), own.Recipient()))
+	return out, Identities{own}, err
+}
+
 // Sealed says whether a file that begins with head is sealed; 22 bytes are enough.
 func Sealed(head []byte) bool { return bytes.HasPrefix(head, []byte(intro)) }
 

@@ -9,11 +9,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 	"time"
 
-	"filippo.io/age"
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
@@ -38,8 +35,7 @@ type clusterOptions struct {
 	cluster    string
 	file       string
 	hosts      env.Hosts
-	recipients []string
-	recipFile  string
+	recipients env.Recipients
 	output     env.Output
 }
 
@@ -83,8 +79,7 @@ Without an inventory it is the machine that the command runs on, without SSH.`,
 	f.StringVarP(&o.cluster, "cluster", "c", "", "Name of the cluster.")
 	f.StringVar(&o.file, "backup-file", "", "The archive (default: NAME_backup_TIME.tar.gz in "+bmctlWorkspace+" if that is here, else in "+workspace+"; .age is added when it is sealed).")
 	o.hosts.AddFlags(f)
-	f.StringArrayVar(&o.recipients, "recipient", nil, "age recipient that the archive is sealed to; may be repeated.")
-	f.StringVar(&o.recipFile, "recipients-file", "", "File with age recipients, one a line.")
+	o.recipients.AddFlags(f)
 	o.output.AddFlag(f, "text", "json", "yaml")
 	return c
 }
@@ -102,7 +97,7 @@ type result struct {
 }
 
 func (o *clusterOptions) run(ctx context.Context, e *env.Env) error {
-	to, err := o.readRecipients()
+	to, err := o.recipients.Read()
 	if err != nil {
 		return err
 	}
@@ -132,21 +127,6 @@ func (o *clusterOptions) run(ctx context.Context, e *env.Env) error {
 	}
 	r.Expires, r.From, r.Files, r.Warnings = manifest.Expires, manifest.Etcd, len(manifest.Files), append([]string{}, manifest.Warnings...)
 	return r.tell(e, o.output.Format)
-}
-
-func (o *clusterOptions) readRecipients() (seal.Recipients, error) {
-	text := strings.Join(o.recipients, "\n")
-	if o.recipFile != "" {
-		more, err := env.ReadText(o.recipFile)
-		if err != nil {
-			return nil, err
-		}
-		text += "\n" + more
-	}
-	if strings.TrimSpace(text) == "" {
-		return nil, nil
-	}
-	return seal.ParseRecipients(text)
 }
 
 // connect reaches all machines of the inventory before anything is written.
@@ -207,16 +187,11 @@ func newArchiveFile(name string, to seal.Recipients) (*archiveFile, error) {
 	if len(to) == 0 {
 		return w, nil
 	}
-	own, err := age.GenerateX25519Identity()
-	if err == nil {
-		w.with = seal.Identities{own}
-		w.sealer, err = seal.NewWriter(f, append(slices.Clone(to), own.Recipient()))
-		w.out = w.sealer
-	}
-	if err != nil {
+	if w.sealer, w.with, err = seal.NewCheckedWriter(f, to); err != nil {
 		w.discard()
 		return nil, err
 	}
+	w.out = w.sealer
 	return w, nil
 }
 

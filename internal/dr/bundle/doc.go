@@ -17,6 +17,8 @@
 package bundle
 
 import (
+	"archive/tar"
+	"strings"
 	"time"
 
 	"hozon.dev/hozon/internal/etcd"
@@ -67,6 +69,7 @@ type Host struct {
 	Processes        []Process `json:"processes"`
 	EncryptionConfig string    `json:"encryptionConfig,omitempty"` // the entry that the API server's --encryption-provider-config names
 	Prefix           string    `json:"etcdPrefix,omitempty"`
+	Paths            []string  `json:"paths,omitempty"` // that were asked for
 }
 
 // Process is a part of the control plane that was running.
@@ -84,7 +87,38 @@ type File struct {
 	UID    int    `json:"uid"`
 	GID    int    `json:"gid"`
 	Target string `json:"target,omitempty"` // of a link
+	Hard   bool   `json:"hard,omitempty"`   // a link that is a second name of its target, which is an entry of the archive
 	SHA256 string `json:"sha256,omitempty"` // lower-case hex
+
+	SELinux    string            `json:"selinux,omitempty"`    // context
+	Attributes map[string][]byte `json:"attributes,omitempty"` // extended attributes and ACLs, by the name of their PAX record
+}
+
+// Describe makes an entry of a machine's tar into one of a manifest, without hash; false for what archives do not hold.
+func Describe(h *tar.Header) (File, bool) {
+	f := File{Name: h.Name, Mode: h.Mode, UID: h.Uid, GID: h.Gid}
+	switch h.Typeflag {
+	case tar.TypeReg:
+		f.Type, f.Size = "file", h.Size
+	case tar.TypeDir:
+		f.Type = "folder"
+	case tar.TypeSymlink, tar.TypeLink:
+		f.Type, f.Target, f.Hard = "link", h.Linkname, h.Typeflag == tar.TypeLink
+	default:
+		return f, false // devices and pipes are made anew by who needs them
+	}
+	for name, value := range h.PAXRecords {
+		switch {
+		case name == "RHT.security.selinux" || name == "SCHILY.xattr.security.selinux": // tar may write both
+			f.SELinux = strings.TrimRight(value, "\x00")
+		case strings.HasPrefix(name, "SCHILY.xattr.") || strings.HasPrefix(name, "SCHILY.acl."):
+			if f.Attributes == nil {
+				f.Attributes = map[string][]byte{}
+			}
+			f.Attributes[strings.TrimPrefix(name, "SCHILY.")] = []byte(value)
+		}
+	}
+	return f, true
 }
 
 // Block is where an independent piece of the gzip stream begins.

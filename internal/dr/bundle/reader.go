@@ -166,6 +166,22 @@ func (b *Bundle) File(name string) (*io.SectionReader, error) {
 	return io.NewSectionReader(plain{b}, p.offset, p.size), nil
 }
 
+// Each goes through all entries but the manifest, folders and links too.
+func (b *Bundle) Each(ctx context.Context, each func(*tar.Header, io.Reader) error) error {
+	t := tar.NewReader(cancelled{ctx, io.NewSectionReader(plain{b}, 0, 1<<62)})
+	for range b.Manifest.Files {
+		h, err := t.Next()
+		if err != nil {
+			return b.explain(ctx, err)
+		}
+		h.Name = strings.TrimSuffix(h.Name, "/")
+		if err := each(h, t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // plain is the tar as if it lay there.
 type plain struct{ b *Bundle }
 

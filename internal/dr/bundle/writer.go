@@ -44,16 +44,9 @@ func (w *Writer) AddBytes(name string, content []byte) error {
 
 // Add adds an entry as a machine's tar described it; r has exactly the bytes that it announces.
 func (w *Writer) Add(h *tar.Header, r io.Reader) error {
-	f := File{Name: h.Name, Size: h.Size, Mode: h.Mode, UID: h.Uid, GID: h.Gid}
-	switch h.Typeflag {
-	case tar.TypeReg:
-		f.Type = "file"
-	case tar.TypeDir:
-		f.Type = "folder"
-	case tar.TypeSymlink, tar.TypeLink:
-		f.Type, f.Target = "link", h.Linkname
-	default:
-		return nil // devices and pipes are made anew by who needs them
+	f, ok := Describe(h)
+	if !ok {
+		return nil
 	}
 	if len(w.files) == maxFiles {
 		return fail.Errorf(fail.Unsupported, "more than %d files", maxFiles)
