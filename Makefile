@@ -44,6 +44,9 @@ peers: # what tests run against; built before go test counts its time
 	@tools/azure/install >/dev/null
 	@tools/build tools/helm helm.sh/helm/v3/cmd/helm helm >/dev/null
 	@tools/build tools/gen sigs.k8s.io/controller-tools/cmd/controller-gen controller-gen >/dev/null
+	@tools/build tools/proto google.golang.org/protobuf/cmd/protoc-gen-go protoc-gen-go >/dev/null
+	@tools/build tools/proto . proto >/dev/null
+	@tools/build test/plugin/program . velero-plugin-example >/dev/null
 
 .PHONY: test
 test: peers check ## Everything: real API servers, a real S3 server, the command line, the fixtures
@@ -58,14 +61,14 @@ crash: peers ## Break everything: each store operation, 50 kills each, outages, 
 .PHONY: peer
 peer: peers ## Velero and Hozon drive each other's servers, and restore each other's backups (builds Velero once, minutes)
 	HOZON_PEER=1 $(GO) -C bench test -count=1 -timeout 30m -v -run '^TestPeer' ./peer
-	HOZON_PEER=1 $(GO) test -count=1 -timeout 30m -v -run '^TestPeer' ./test/server
+	HOZON_PEER=1 $(GO) test -count=1 -timeout 30m -v -run '^TestPeer' ./test/server ./test/plugin
 
 .PHONY: scale
 scale: peers ## Fill a cluster with 300,000 objects and watch time and memory (20 minutes)
 	HOZON_SCALE=$${HOZON_SCALE:-300000} $(GO) test -count=1 -timeout 60m -v -run '^TestScale$$' ./test/scale
 
 .PHONY: gen
-gen: ## Generate deep copies and CRDs from the types in api/
+gen: ## Generate deep copies and CRDs from the types in api/, and the messages of plugins
 	@tools/gen/run
 
 .PHONY: dev

@@ -63,7 +63,22 @@ func (r *Run) do(ctx context.Context, j Job) {
 		r.meet(ctx, w, live, false)
 		return
 	}
+	if err := r.provision(ctx, w); err != nil {
+		if context.Cause(ctx) == nil {
+			r.outcome(j, report.Failed, message(err), w.warning)
+		}
+		return
+	}
 	r.create(ctx, w, siblings)
+}
+
+// provision has the content of a volume made that is not there.
+func (r *Run) provision(ctx context.Context, w *work) (err error) {
+	if r.o.Provision == nil || w.Entry == nil || w.t.GroupResource() != "persistentvolumes" {
+		return nil
+	}
+	w.obj, err = r.o.Provision(ctx, w.Entry.Ref.Name, w.obj)
+	return err
 }
 
 // prepare decodes and transforms the job's object.

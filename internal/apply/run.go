@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/semaphore"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	velerov1 "hozon.dev/hozon/api/velero/v1"
 	"hozon.dev/hozon/internal/object"
@@ -34,6 +35,8 @@ type Options struct {
 	Ready time.Duration
 	// Concurrency, if not zero, fixes the number of calls under way.
 	Concurrency int
+	// Provision, if set, is asked before a volume is created that does not exist, by the volume's name in the backup: it may give it other content.
+	Provision func(ctx context.Context, name string, pv *unstructured.Unstructured) (*unstructured.Unstructured, error)
 	// Outcome is told what came of each object, one at a time.
 	Outcome func(report.Item)
 	// Warn is told what is worth a warning and concerns no single object, one at a time.

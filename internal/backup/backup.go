@@ -15,7 +15,8 @@
 // the next (Pay); no backup shows before the commit; an object or a kind that cannot be read is an entry of the report and not the end of the
 // run; memory does not grow with the cluster, but for about 120 bytes an object.
 //
-// It saves objects only. Bytes in volumes are named in the report as not saved.
+// Bytes in volumes are saved by whoever takes snapshots of them (Snapshotter), after the listing and before the first post hook; volumes of which nobody
+// does are named in the report.
 package backup
 
 import (
@@ -58,6 +59,8 @@ type Options struct {
 	Run         string      // id of this run, unique
 	// Notes are warnings that the caller has about the request; they become part of the report.
 	Notes []string
+	// Snapshots takes snapshots of volumes; nil: there are none.
+	Snapshots Snapshotter
 	// Check, if set, is asked right before the commit whether the run is still the caller's to end; its error ends the run.
 	Check func(ctx context.Context) error
 }
@@ -115,7 +118,7 @@ func (e *Engine) Run(ctx context.Context, b *velerov1.Backup, o Options) (Result
 		}
 		r.thaw(ctx, false)
 		aborted := draft.Abort(ctx)
-		return Result{}, errors.Join(err, aborted, r.unthawed())
+		return Result{}, errors.Join(err, r.dropSnapshots(ctx), aborted, r.unthawed())
 	}
 	return Result{Backup: r.backup, Manifest: r.manifest, Report: r.report, Took: e.Now().Sub(start)}, nil
 }
@@ -180,6 +183,7 @@ func (r *run) write(ctx context.Context) error {
 func (r *run) finish(ctx context.Context) error {
 	r.Observe.Step("Committing")
 	r.tellHooks()
+	r.unsaved()
 	r.judge()
 	if err := r.sideFiles(ctx); err != nil {
 		return err
@@ -233,12 +237,17 @@ func (r *run) attempt(ctx context.Context, exact bool) error {
 	_, err := r.draft.Put(ctx, store.Archive, func(w io.Writer) error {
 		sink = newSink(w, r.backup.Status.StartTimestamp.Time, r.Observe)
 		sink.refused = r.refused
+		sink.bodies = r.options.Snapshots != nil
 		result, err := r.list(ctx, exact, sink)
 		if err != nil {
 			sink.writer.Abort(err)
 			return err
 		}
-		r.collected = result
+		r.collected, r.sink = result, sink
+		if err := r.snapshots(ctx); err != nil {
+			sink.writer.Abort(err)
+			return err
+		}
 		r.thaw(ctx, true)
 		sink.summary, err = sink.writer.Close()
 		return err
@@ -246,7 +255,6 @@ func (r *run) attempt(ctx context.Context, exact bool) error {
 	if err != nil {
 		return err
 	}
-	r.sink = sink
 	_, err = r.draft.Put(ctx, store.Index, func(w io.Writer) error {
 		var err error
 		sink.index, err = sink.writer.WriteIndex(w)
@@ -271,7 +279,7 @@ func (r *run) sideFiles(ctx context.Context) error {
 		{store.Results, r.report.Results()},
 		{store.VolumeInfo, r.volumeInfos()},
 		{store.PodVolumeBackups, none},
-		{store.VolumeSnapshots, none},
+		{store.VolumeSnapshots, r.taken()},
 		{store.ItemOperations, none},
 	}
 	if len(r.report.Hooks) > 0 {

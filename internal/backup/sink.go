@@ -4,6 +4,7 @@ package backup
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"io"
 	"sync"
@@ -16,6 +17,7 @@ import (
 	"hozon.dev/hozon/internal/collect"
 	"hozon.dev/hozon/internal/fail"
 	"hozon.dev/hozon/internal/object"
+	"hozon.dev/hozon/internal/store"
 )
 
 // reportEvery is how many items pass between two words to the observer.
@@ -29,6 +31,7 @@ type sink struct {
 	observe Observer
 	done    atomic.Int64
 	refused map[object.Ref]string // not to be saved
+	bodies  bool                  // of volumes are kept, too
 
 	mu      sync.Mutex
 	volumes []volume
@@ -80,7 +83,15 @@ type volume struct {
 			Namespace string `json:"namespace"`
 			Name      string `json:"name"`
 		} `json:"claimRef"`
+		NodeAffinity struct {
+			Required struct {
+				Terms []affinity `json:"nodeSelectorTerms"`
+			} `json:"required"`
+		} `json:"nodeAffinity"`
 	} `json:"spec"`
+
+	body     []byte          // nil: not kept
+	snapshot *store.Snapshot // nil: nobody took one
 }
 
 // keep remembers a volume. One that cannot be decoded is saved like any other object and only missing in the list of volumes.
@@ -88,6 +99,9 @@ func (s *sink) keep(it collect.Item) {
 	var v volume
 	if json.Unmarshal(it.Body, &v) != nil {
 		return
+	}
+	if s.bodies {
+		v.body = bytes.Clone(it.Body)
 	}
 	s.mu.Lock()
 	s.volumes = append(s.volumes, v)

@@ -25,7 +25,7 @@ import (
 // Info describes one object, or, with Dir set, one common prefix.
 type Info struct {
 	Key      string    // a common prefix ends in "/"
-	Size     int64     // bytes
+	Size     int64     // bytes; -1: the store does not say (Capabilities.Sizeless)
 	Modified time.Time // by the store's clock; zero if unknown
 	Dir      bool
 }
@@ -40,6 +40,8 @@ type PutOptions struct {
 // Capabilities say what a store can do beyond the contract.
 type Capabilities struct {
 	AtomicPut bool // IfAbsent is one step
+	Sizeless  bool // sizes are not known
+	WholeOnly bool // Get reads, and drops, what lies before the offset: parts cost as much as the whole
 }
 
 // Bucket is a place to keep objects in. A driver may already have bound a prefix: keys are relative to it.
@@ -64,6 +66,26 @@ type Bucket interface {
 	Capabilities() Capabilities
 	// String names the bucket for messages, without credentials: "s3://bucket/prefix", "file:///srv/backups".
 	String() string
+}
+
+// Foldered is what a Bucket also is if it can tell the common prefixes of a shallow listing by themselves, and that costs less.
+type Foldered interface {
+	// Folders are the common prefixes below prefix, sorted, each with a "/" at its end.
+	Folders(ctx context.Context, prefix string) ([]string, error)
+}
+
+// Folders are the common prefixes of a shallow listing.
+func Folders(ctx context.Context, b Bucket, prefix string) (all []string, err error) {
+	if f, ok := b.(Foldered); ok {
+		return f.Folders(ctx, prefix)
+	}
+	err = b.List(ctx, prefix, true, func(i Info) error {
+		if i.Dir {
+			all = append(all, i.Key)
+		}
+		return nil
+	})
+	return all, err
 }
 
 // Signer is what a Bucket also is if its store can let anybody read one object for a while. Only a Bucket over a network is one.

@@ -85,9 +85,14 @@ func (r *Backups) once(ctx context.Context, b *velerov1.Backup) (backup.Result, 
 	seen := r.watch(ctx, b)
 	defer seen.stop()
 	engine := backup.Engine{Cluster: r.Cluster, Store: st, Now: r.Now, Tool: r.Tool, Observe: seen}
-	return engine.Run(ctx, b, backup.Options{
-		Run: run(b), Notes: undone(b), Check: func(ctx context.Context) error { return r.ours(ctx, b) },
-	})
+	options := backup.Options{Run: run(b), Notes: undone(b), Check: func(ctx context.Context) error { return r.ours(ctx, b) }}
+	if len(b.Spec.VolumeSnapshotLocations) > 0 {
+		taking := r.Stores.snapshots(b.Spec.VolumeSnapshotLocations...)
+		defer taking.close()
+		taking.asked = is(b.Spec.SnapshotVolumes)
+		options.Snapshots = taking
+	}
+	return engine.Run(ctx, b, options)
 }
 
 // ours checks that a Backup is still carried out by the run that b names.

@@ -5,6 +5,7 @@ package controller
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -123,8 +124,10 @@ func (r *Deletions) carryOut(ctx context.Context, d *velerov1.DeleteBackupReques
 	if err != nil {
 		return r.later(d, err)
 	}
-	if text, err := r.volumes(ctx, st, b); text != "" || err != nil {
-		return text, err
+	if text, err := r.volumes(ctx, st, b); err != nil {
+		return r.later(d, err)
+	} else if text != "" {
+		return text, nil
 	}
 	if err := st.Delete(ctx, store.Backup, b.Name); err != nil && !fail.Is(err, fail.NotFound) {
 		return r.later(d, err)
@@ -140,39 +143,46 @@ func (r *Deletions) later(d *velerov1.DeleteBackupRequest, err error) (string, e
 	return err.Error(), nil
 }
 
-// volumes refuses to delete a backup whose volume data would stay for ever, with nothing that knows of it.
+// volumes removes the native snapshots of a backup. One with file backups is refused: their data would stay for ever, with nothing that knows of it.
 func (r *Deletions) volumes(ctx context.Context, st *store.Store, b *velerov1.Backup) (string, error) {
-	var saved velerov1.PodVolumeBackupList
-	if err := r.Live.List(ctx, &saved, client.InNamespace(r.Namespace), client.MatchingLabels{velerov1.LabelBackupName: velerov1.LabelValue(b.Name)}); err != nil {
+	saved, err := r.fileBackups(ctx, st, b)
+	if err != nil {
 		return "", err
 	}
-	n := 0
-	for _, p := range saved.Items {
-		if p.Status.SnapshotID != "" {
-			n++
+	if saved {
+		return "the backup has file backups of volumes, which this version cannot delete and which would be left behind: delete it with the program that made it", nil
+	}
+	var all []store.Snapshot
+	err = st.ReadJSON(ctx, store.Backup, b.Name, store.VolumeSnapshots, &all)
+	if err != nil && !fail.Is(err, fail.NotFound) {
+		return "", err
+	}
+	dropping := r.Stores.snapshots()
+	defer dropping.close()
+	var problems []string
+	for _, s := range all {
+		if s.Status.ID == "" {
+			continue
+		}
+		if err := dropping.Drop(ctx, s); err != nil {
+			problems = append(problems, fmt.Sprintf("delete snapshot %s of volume %s: %v", s.Status.ID, s.Spec.Volume, err))
 		}
 	}
-	for _, f := range []store.File{store.VolumeSnapshots, store.PodVolumeBackups} {
-		var list []struct {
-			Status struct {
-				ProviderSnapshotID string `json:"providerSnapshotID"`
-				SnapshotID         string `json:"snapshotID"`
-			} `json:"status"`
-		}
-		err := st.ReadJSON(ctx, store.Backup, b.Name, f, &list)
-		if err != nil && !fail.Is(err, fail.NotFound) && !fail.Is(err, fail.Corrupt) {
-			return err.Error(), nil
-		}
-		for _, s := range list {
-			if s.Status.ProviderSnapshotID != "" || s.Status.SnapshotID != "" {
-				n++
-			}
-		}
+	return join(problems), nil
+}
+
+// fileBackups says whether a backup has files of volumes in a repository.
+func (r *Deletions) fileBackups(ctx context.Context, st *store.Store, b *velerov1.Backup) (bool, error) {
+	var saved velerov1.PodVolumeBackupList
+	if err := r.Live.List(ctx, &saved, client.InNamespace(r.Namespace), client.MatchingLabels{velerov1.LabelBackupName: velerov1.LabelValue(b.Name)}); err != nil {
+		return false, err
 	}
-	if n > 0 {
-		return "the backup has volume data (snapshots or file backups), which this version cannot delete and which would be left behind: delete it with the program that made it", nil
+	var listed []velerov1.PodVolumeBackup
+	err := st.ReadJSON(ctx, store.Backup, b.Name, store.PodVolumeBackups, &listed)
+	if err != nil && !fail.Is(err, fail.NotFound) && !fail.Is(err, fail.Corrupt) {
+		return false, err
 	}
-	return "", nil
+	return slices.ContainsFunc(append(saved.Items, listed...), func(p velerov1.PodVolumeBackup) bool { return p.Status.SnapshotID != "" }), nil
 }
 
 // restores removes the Restores of a Backup. Their finalizer would look for the Backup, so their files are removed here.

@@ -11,15 +11,35 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	velerov1 "hozon.dev/hozon/api/velero/v1"
+	"hozon.dev/hozon/internal/blob/extern"
 	"hozon.dev/hozon/internal/fail"
 	"hozon.dev/hozon/internal/location"
+	"hozon.dev/hozon/internal/plugin"
 	"hozon.dev/hozon/internal/store"
 )
 
 // Stores opens the stores of locations. What Secrets hold is read for each use: credentials that were rotated count from the next one on.
 type Stores struct {
 	*Site
+	Plugins *plugin.Folder
+
 	cache location.Cache
+}
+
+// NewStores returns stores that also know what plugins can do.
+func NewStores(s *Site, plugins *plugin.Folder) *Stores {
+	out := &Stores{Site: s, Plugins: plugins}
+	out.cache.Plugins = out.extern
+	return out
+}
+
+// extern opens an object store of a plugin.
+func (s *Stores) extern(ctx context.Context, provider string, settings map[string]string, credential []byte) (extern.Store, error) {
+	opened, err := s.Plugins.ObjectStore(ctx, provider, plugin.Config{Settings: settings, Credential: credential})
+	if err != nil {
+		return nil, err
+	}
+	return opened, nil
 }
 
 // at opens the store of the location with that name.

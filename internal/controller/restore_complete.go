@@ -112,7 +112,7 @@ func leftOut(o *velerov1.Restore) []string {
 		notes = append(notes, "not done by this version: the hooks of spec.hooks")
 	}
 	if is(o.Spec.RestorePVs) {
-		notes = append(notes, "not done by this version: restoring the data of volumes (spec.restorePVs)")
+		notes = append(notes, "of the data of volumes, this version restores native snapshots only (spec.restorePVs)")
 	}
 	return notes
 }

@@ -74,7 +74,9 @@ func (r *Restores) once(ctx context.Context, o *velerov1.Restore) (restore.Resul
 	if asked.Spec.BackupName != "" {
 		asked.Spec.ScheduleName = "" // it stood for the newest backup, or was filled in
 	}
-	engine := restore.Engine{Target: r.Cluster, Store: st, Now: r.Now, Observe: counting{seen}}
+	making := r.Stores.snapshots()
+	defer making.close()
+	engine := restore.Engine{Target: r.Cluster, Store: st, Now: r.Now, Observe: counting{seen}, Volumes: making}
 	return engine.Run(ctx, asked, restore.Options{
 		Run: run(o), Notes: leftOut(o), Terminating: r.Terminating, AllowFailed: o.Annotations[velerov1.AnnotationAllowFailed] == "true",
 		Check: func(ctx context.Context) error { return r.ours(ctx, o) },

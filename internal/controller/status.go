@@ -4,6 +4,7 @@ package controller
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -12,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	velerov1 "hozon.dev/hozon/api/velero/v1"
+	"hozon.dev/hozon/internal/plugin"
 )
 
 // statusLife is how long an answered ServerStatusRequest is kept.
@@ -21,6 +23,7 @@ const statusLife = time.Minute
 type Statuses struct {
 	*Site
 	Version string
+	Plugins *plugin.Folder
 }
 
 // Add hands the controller to a manager.
@@ -34,6 +37,22 @@ var builtIn = []velerov1.PluginInfo{
 	{Name: "velero.io/aws", Kind: "ObjectStore"},
 	{Name: "velero.io/azure", Kind: "ObjectStore"},
 	{Name: "velero.io/gcp", Kind: "ObjectStore"},
+}
+
+// plugins are the stores that are built in, and what the plugins can do. One that has the name of a built-in store is there once: it is used by
+// locations that ask for it only.
+func (r *Statuses) plugins(ctx context.Context) []velerov1.PluginInfo {
+	all := slices.Clone(builtIn)
+	found, err := r.Plugins.Plugins(ctx)
+	if err != nil {
+		r.Log.Error("plugins were left out", "error", err)
+	}
+	for _, p := range found {
+		if info := (velerov1.PluginInfo{Name: p.Name, Kind: string(p.Kind)}); !slices.Contains(all, info) {
+			all = append(all, info)
+		}
+	}
+	return all
 }
 
 // Reconcile answers a request, or removes one that was answered.
@@ -58,7 +77,7 @@ func (r *Statuses) Reconcile(ctx context.Context, req reconcile.Request) (reconc
 	before := q.DeepCopy()
 	now := metav1.NewTime(r.Now())
 	q.Status = velerov1.ServerStatusRequestStatus{
-		Phase: velerov1.ServerStatusRequestPhaseProcessed, ProcessedTimestamp: &now, ServerVersion: r.Version, Plugins: builtIn,
+		Phase: velerov1.ServerStatusRequestPhaseProcessed, ProcessedTimestamp: &now, ServerVersion: r.Version, Plugins: r.plugins(ctx),
 	}
 	if err := r.Client.Patch(ctx, &q, client.MergeFrom(before)); err != nil {
 		return stale(err)

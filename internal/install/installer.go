@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -29,6 +30,8 @@ type Installer struct {
 	Say func(format string, args ...any)
 	// KeepPlugins goes on although the Deployment that is replaced has plugins that are not built in; they stay as they are.
 	KeepPlugins bool
+	// Snapshots keeps the clouds' plugins of the Deployment that is replaced: they take native snapshots.
+	Snapshots bool
 	// Now replaces a server that is at work at once, instead of waiting for it.
 	Now bool
 }
@@ -136,8 +139,10 @@ func (i *Installer) deploy(ctx context.Context, m Manifest, before *appsv1.Deplo
 	}
 	d.ResourceVersion = before.ResourceVersion
 	for _, c := range before.Spec.Template.Spec.InitContainers {
-		if !BuiltIn(c.Image) {
-			d.Spec.Template.Spec.InitContainers = append(d.Spec.Template.Spec.InitContainers, c)
+		wanted := &d.Spec.Template.Spec.InitContainers
+		same := func(o corev1.Container) bool { return o.Name == c.Name }
+		if !BuiltIn(c.Image, i.Snapshots) && !slices.ContainsFunc(*wanted, same) {
+			*wanted = append(*wanted, c)
 		}
 	}
 	body, err := json.Marshal(d)

@@ -62,6 +62,7 @@ type Options struct {
 	Server             Resources
 	RBAC               RBAC
 	Args               []string // further flags of the server
+	Plugins            []string // images; those whose work the server does itself are left out
 
 	CRDsOnly bool
 }

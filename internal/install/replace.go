@@ -18,17 +18,6 @@ import (
 	"hozon.dev/hozon/internal/velero"
 )
 
-// builtInPlugins are the images, without registry and tag, whose work our server does itself.
-var builtInPlugins = []string{"velero-plugin-for-aws", "velero-plugin-for-gcp", "velero-plugin-for-microsoft-azure", "velero-plugin-for-csi"}
-
-// BuiltIn says that our server does what a plugin of this image does.
-func BuiltIn(image string) bool {
-	name := image[strings.LastIndex(image, "/")+1:]
-	name, _, _ = strings.Cut(name, "@")
-	name, _, _ = strings.Cut(name, ":")
-	return slices.Contains(builtInPlugins, name)
-}
-
 // mayReplace says whether ours may take the place of the server that is there, and waits until it has nothing to do.
 func (i *Installer) mayReplace(ctx context.Context, before *appsv1.Deployment, all []Manifest) error {
 	var ours *appsv1.Deployment
@@ -48,7 +37,7 @@ func (i *Installer) mayReplace(ctx context.Context, before *appsv1.Deployment, a
 			"delete the Deployment, not the release, and install again: `kubectl -n %s delete deployment %s`", i.Namespace, Deployment, have, want, i.Namespace, Deployment)
 	}
 	if unknown := plugins(before); len(unknown) > 0 && !i.KeepPlugins {
-		return fail.Errorf(fail.Unsupported, "the server in namespace %s has plugins that are not built in: %s; what they do would not be done any more. "+
+		return fail.Errorf(fail.Unsupported, "the server in namespace %s has plugins that are not built in: %s; of what they do, object stores and volume snapshotters only would be done. "+
 			"Install with --keep-plugins to go on: they stay in the Deployment", i.Namespace, strings.Join(unknown, ", "))
 	}
 	if i.Now || before.Status.ReadyReplicas == 0 {
@@ -61,8 +50,8 @@ func (i *Installer) mayReplace(ctx context.Context, before *appsv1.Deployment, a
 func plugins(d *appsv1.Deployment) []string {
 	var unknown []string
 	for _, c := range d.Spec.Template.Spec.InitContainers {
-		mounts := func(m corev1.VolumeMount) bool { return m.Name == "plugins" }
-		if !BuiltIn(c.Image) && slices.ContainsFunc(c.VolumeMounts, mounts) {
+		mounts := func(m corev1.VolumeMount) bool { return m.Name == pluginVolume }
+		if !BuiltIn(c.Image, false) && slices.ContainsFunc(c.VolumeMounts, mounts) {
 			unknown = append(unknown, c.Image)
 		}
 	}

@@ -19,6 +19,8 @@ import (
 // Cache keeps locations open, with their connections, and opens them again when their spec or a Secret of theirs has changed: rotated
 // credentials count from the next Open on. The zero value is ready; it may be used by several goroutines.
 type Cache struct {
+	Plugins Plugins // set before the first use
+
 	mu   sync.Mutex
 	open map[types.NamespacedName]entry
 }
@@ -41,7 +43,7 @@ func (c *Cache) Open(ctx context.Context, loc *velerov1.BackupStorageLocation, s
 	if ok && kept.of == of {
 		return kept.bucket, nil
 	}
-	b, err := Open(ctx, loc, secrets)
+	b, err := c.Plugins.Open(ctx, loc, secrets)
 	if err != nil {
 		return nil, err
 	}
@@ -75,6 +77,6 @@ func fingerprint(loc *velerov1.BackupStorageLocation, secrets Secrets) ([sha256.
 			files = append(files, data)
 		}
 	}
-	data, err := json.Marshal([]any{spec.Provider, spec.Config, spec.Credential, spec.ObjectStorage, spec.AccessMode, secrets, files})
+	data, err := json.Marshal([]any{spec.Provider, prefersPlugin(loc), spec.Config, spec.Credential, spec.ObjectStorage, spec.AccessMode, secrets, files})
 	return sha256.Sum256(data), err
 }

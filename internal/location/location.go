@@ -4,7 +4,8 @@
 // storage plugins, so that a location that works there works here, with nothing else installed.
 //
 // Providers, each also with "velero.io/" before it: aws (Amazon S3 and all that speak its protocol), gcp (Google Cloud Storage), azure (Azure
-// Blob Storage), file (a folder of a mounted volume; also called fs). Any other is fail.Unsupported: a plugin may know it.
+// Blob Storage), file (a folder of a mounted volume; also called fs). Any other is looked for among plugins, if there are any (Plugins), and so is one of these whose
+// location has the annotation hozon.dev/object-store: plugin.
 //
 // A setting that a provider does not know is refused with the list of those that it does. Credentials are the bytes of the Secret that
 // the location names; without one they come from where the provider's own tools look: the environment and the files that it names, the
@@ -20,6 +21,7 @@ import (
 
 	velerov1 "hozon.dev/hozon/api/velero/v1"
 	"hozon.dev/hozon/internal/blob"
+	"hozon.dev/hozon/internal/blob/extern"
 	"hozon.dev/hozon/internal/fail"
 )
 
@@ -31,19 +33,31 @@ type Secrets struct {
 	CustomerKey []byte // of the config's customerKeyEncryptionSecret
 }
 
-// Open opens the store of loc.
+// Plugins opens an object store of a plugin for a provider; nil: there are no plugins. The settings are the location's and what Velero adds to them; a
+// credential is nil if the location names none.
+type Plugins func(ctx context.Context, provider string, settings map[string]string, credential []byte) (extern.Store, error)
+
+// Open opens the store of loc, without plugins.
 func Open(ctx context.Context, loc *velerov1.BackupStorageLocation, secrets Secrets) (blob.Bucket, error) {
-	b, err := open(ctx, loc, secrets)
+	return Plugins(nil).Open(ctx, loc, secrets)
+}
+
+// Open opens the store of loc.
+func (plugins Plugins) Open(ctx context.Context, loc *velerov1.BackupStorageLocation, secrets Secrets) (blob.Bucket, error) {
+	b, err := open(ctx, loc, secrets, plugins)
 	if err != nil {
 		return nil, fmt.Errorf("open backup storage location %s: %w", loc.Name, err)
 	}
 	return b, nil
 }
 
-func open(ctx context.Context, loc *velerov1.BackupStorageLocation, secrets Secrets) (blob.Bucket, error) {
+func open(ctx context.Context, loc *velerov1.BackupStorageLocation, secrets Secrets, plugins Plugins) (blob.Bucket, error) {
 	place, err := newPlace(loc, secrets)
 	if err != nil {
 		return nil, err
+	}
+	if prefersPlugin(loc) {
+		return place.plugin(ctx, loc.Spec.Provider, plugins)
 	}
 	switch Provider(loc) {
 	case "aws":
@@ -55,7 +69,7 @@ func open(ctx context.Context, loc *velerov1.BackupStorageLocation, secrets Secr
 	case "file", "fs":
 		return place.file()
 	}
-	return nil, fail.Errorf(fail.Unsupported, "no store of provider %q is built in: there are aws, azure, file and gcp", loc.Spec.Provider)
+	return place.plugin(ctx, loc.Spec.Provider, plugins)
 }
 
 // Provider is the location's provider without "velero.io/".

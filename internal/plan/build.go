@@ -31,7 +31,7 @@ type builder struct {
 // Build makes the plan. Its errors are fail.Invalid: a request that cannot be meant. The entries must not change any more.
 func Build(entries *Entries, req Request, facts Facts) (*Plan, error) {
 	b := &builder{
-		Entries: entries, req: req, facts: facts, plan: &Plan{entries: entries, mapping: req.Spec.NamespaceMapping},
+		Entries: entries, req: req, facts: facts, plan: &Plan{entries: entries, mapping: req.Spec.NamespaceMapping, clones: req.Clones},
 		taken: make([]bool, entries.Len()), left: map[int]verdict{}, places: make([]order, entries.Len()), owning: map[uid]int{},
 	}
 	if err := checkMapping(req.Spec.NamespaceMapping); err != nil {

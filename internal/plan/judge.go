@@ -31,7 +31,7 @@ func (b *builder) verdict(i int) verdict {
 	if !b.available(i) {
 		return verdict{b.word(b.absence(i)), true}
 	}
-	if more := b.More(i); more != nil && more.Volume != nil && gone(more.Volume) {
+	if more := b.More(i); more != nil && more.Volume != nil && b.gone(i, more.Volume) {
 		return verdict{reason: "its reclaim policy is Delete: its claim provisions a new volume"}
 	}
 	return verdict{}
@@ -46,8 +46,11 @@ func (b *builder) absence(i int) string {
 	return fmt.Sprintf("the target does not serve %s", gr)
 }
 
-// gone reports whether a volume went with its claim. A volume that no claim holds has nothing to be provisioned by, and is restored.
-func gone(v *rule.Volume) bool { return !v.Retain && v.ClaimName != "" }
+// gone reports whether a volume went with its claim. A volume that no claim holds has nothing to be provisioned by, and is restored; and so is one that
+// is made out of a snapshot.
+func (b *builder) gone(i int, v *rule.Volume) bool {
+	return !v.Retain && v.ClaimName != "" && !b.req.Volumes[b.Ref(i).Name]
+}
 
 // reprovisions reports whether the claim's volume is in the backup and not restored.
 func (b *builder) reprovisions(i int) bool {
@@ -58,7 +61,7 @@ func (b *builder) reprovisions(i int) bool {
 	for _, ref := range more.Needs {
 		if j, ok := b.find(ref); ok {
 			if needed := b.More(j); needed != nil && needed.Volume != nil {
-				return gone(needed.Volume)
+				return b.gone(j, needed.Volume)
 			}
 		}
 	}

@@ -33,6 +33,10 @@ type Facts struct {
 type Request struct {
 	Spec   velerov1.RestoreSpec
 	Filter *filter.Filter // made of Spec
+	// Volumes are the names of volumes that are made anew out of snapshots: they are restored whatever their reclaim policy.
+	Volumes map[string]bool
+	// Clones are the new names of volumes whose own is taken.
+	Clones map[string]string
 }
 
 // Step is one object to make, or to leave out.
@@ -111,6 +115,7 @@ type Plan struct {
 
 	entries *Entries
 	mapping map[string]string // of namespaces
+	clones  map[string]string // of volumes
 	skips   []skip            // in the order of object.Compare of their entries
 }
 
@@ -156,6 +161,9 @@ func (p *Plan) Only(entries []int) *Stage {
 func (p *Plan) target(ref object.Ref) object.Ref {
 	if ref.Group == "" && ref.Resource == "namespaces" {
 		ref.Name = p.namespace(ref.Name)
+	}
+	if to, ok := p.clones[ref.Name]; ok && ref.Group == "" && ref.Resource == "persistentvolumes" {
+		ref.Name = to
 	}
 	ref.Namespace = p.namespace(ref.Namespace)
 	return ref

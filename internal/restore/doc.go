@@ -13,5 +13,6 @@
 //     way; all bodies, if they are few;
 //   - the records of a restore (doc/format.md, section 7) are written last; a run that was cancelled leaves none.
 //
-// The package knows neither flags nor terminals, and leaves volume data to others.
+// The package knows neither flags nor terminals, and leaves volume data to others: Volumes makes
+// volumes out of native snapshots, and is asked when the volume does not exist.
 package restore

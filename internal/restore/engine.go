@@ -44,6 +44,7 @@ type Engine struct {
 	Store   *store.Store
 	Now     func() time.Time
 	Observe Observer // nil: nobody
+	Volumes Volumes  // nil: no volume is made out of a snapshot
 }
 
 // Options modify a run.
@@ -93,6 +94,7 @@ type run struct {
 	plan    *plan.Plan
 	bodies  map[int][]byte // nil: not kept
 	found   findings
+	volumes volumes
 }
 
 // Run carries out one restore. The error says why nothing, or not all, could be done: what is wrong with single objects is in the

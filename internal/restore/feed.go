@@ -94,7 +94,7 @@ func (f *feeder) wants(ref object.Ref, version string) bool {
 }
 
 func (f *feeder) read(ctx context.Context) error {
-	if f.run.index != nil {
+	if f.run.parts() {
 		wants := func(e archive.IndexEntry) bool { return f.wants(e.Ref, e.Version) }
 		err := f.run.byIndex(ctx, f.between, wants, func(e archive.IndexEntry, body []byte) error { return f.give(e.Ref, body) })
 		if !fail.Is(err, fail.NotFound) { // the index is gone, and the archive may still be there

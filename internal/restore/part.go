@@ -31,7 +31,7 @@ func relevant(selector *filter.Filter, ref object.Ref) bool {
 // partial reports whether the request is for so little of the backup that reading it by the index saves at least half of the archive. The
 // index must be the one of the manifest; fail.Corrupt if it is not.
 func (r *run) partial(ctx context.Context, selector *filter.Filter) (bool, error) {
-	if r.index == nil || selector.Everywhere() {
+	if !r.parts() || selector.Everywhere() {
 		return false, nil
 	}
 	name := r.backup.Name
@@ -67,6 +67,9 @@ func (r *run) partial(ctx context.Context, selector *filter.Filter) (bool, error
 	}
 	return size <= whole.Size/2, nil
 }
+
+// parts reports whether single items can be read by the index.
+func (r *run) parts() bool { return r.index != nil && r.Store.Seekable() }
 
 // pick reads the items that wants takes, by the index, and hands each to fn as walk does. Its bytes are those of the index's hash.
 func (r *run) pick(ctx context.Context, wants func(archive.IndexEntry) bool, fn func(archive.Entry) error) error {

@@ -25,7 +25,7 @@ func (r *run) record(ctx context.Context, draft *store.Draft) error {
 	}{
 		{store.RestoreResults, r.report.Results()},
 		{store.RestoreItemOperations, []any{}},
-		{store.RestoreVolumeInfo, []any{}},
+		{store.RestoreVolumeInfo, r.volumes.made()},
 	}
 	for _, f := range files {
 		if _, err := draft.PutJSON(ctx, f.file, f.value); err != nil {

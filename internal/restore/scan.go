@@ -84,7 +84,7 @@ func (r *run) scan(ctx context.Context) error {
 	r.entries = &plan.Entries{}
 	r.bodies = map[int][]byte{}
 	kept, most, words := 0, maxKept, interner{}
-	if r.index != nil {
+	if r.parts() {
 		most = maxKeptIndexed
 	}
 	err = r.survey(ctx, selector, func(e archive.Entry) error {

@@ -33,7 +33,12 @@ func (r *run) work(ctx context.Context) error {
 	if facts.Templates, err = r.templates(ctx); err != nil {
 		return err
 	}
-	r.plan, err = plan.Build(r.entries, plan.Request{Spec: r.restore.Spec, Filter: r.filter}, facts)
+	if err := r.findVolumes(ctx); err != nil {
+		return err
+	}
+	r.plan, err = plan.Build(r.entries, plan.Request{
+		Spec: r.restore.Spec, Filter: r.filter, Volumes: r.volumes.names(), Clones: r.volumes.clones,
+	}, facts)
 	if err != nil {
 		return err
 	}
@@ -67,9 +72,10 @@ func (r *run) apply(ctx context.Context) error {
 		Target: r.Target,
 		Env: rule.Env{
 			Backup: r.backup.Name, Restore: r.restore.Name, Namespaces: r.restore.Spec.NamespaceMapping,
-			PreserveNodePorts: r.restore.Spec.PreserveNodePorts != nil && *r.restore.Spec.PreserveNodePorts,
+			PreserveNodePorts: r.restore.Spec.PreserveNodePorts != nil && *r.restore.Spec.PreserveNodePorts, Volumes: r.volumes.clones,
 		},
-		Policy: r.restore.Spec.ExistingResourcePolicy, Status: status, DryRun: r.o.DryRun, Types: r.types,
+		Provision: r.provision,
+		Policy:    r.restore.Spec.ExistingResourcePolicy, Status: status, DryRun: r.o.DryRun, Types: r.types,
 		Terminating: r.o.Terminating, Concurrency: r.o.Concurrency, Now: r.Now, Outcome: r.item,
 		Warn: func(text string) { r.report.Warn("", "%s", text) },
 	})

@@ -33,6 +33,7 @@ import (
 	velerov1 "hozon.dev/hozon/api/velero/v1"
 	"hozon.dev/hozon/internal/cluster"
 	"hozon.dev/hozon/internal/controller"
+	"hozon.dev/hozon/internal/plugin"
 )
 
 // leaseName is the Lease by which replicas agree who leads.
@@ -58,6 +59,8 @@ type Options struct {
 	PublicURL      string // where clients reach what is at MetricsAddress
 	LeaderElection bool
 	Disabled       []string // controllers that are not started
+	PluginDir      string   // where plugins lie; "": nowhere
+	PluginArgs     []string // what they get on their command lines
 
 	SyncPeriod      time.Duration
 	ValidatePeriod  time.Duration
@@ -81,7 +84,9 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return fmt.Errorf("set the server up: %w", err)
 	}
-	if err := add(m, o); err != nil {
+	plugins := &plugin.Folder{Dir: o.PluginDir, Args: o.PluginArgs, Log: o.Log}
+	defer plugins.Close()
+	if err := add(m, o, plugins); err != nil {
 		return fmt.Errorf("set the server up: %w", err)
 	}
 	o.Log.Info("server starts", "version", o.Version, "namespace", o.Namespace, "identity", o.Identity)
@@ -148,7 +153,7 @@ func lock(o Options) (resourcelock.Interface, error) {
 		resourcelock.ResourceLockConfig{Identity: o.Identity})
 }
 
-func add(m manager.Manager, o Options) error {
+func add(m manager.Manager, o Options, plugins *plugin.Folder) error {
 	client, err := cluster.New(o.Config)
 	if err != nil {
 		return err
@@ -157,7 +162,7 @@ func add(m manager.Manager, o Options) error {
 		Client: m.GetClient(), Live: m.GetAPIReader(), Events: m.GetEventRecorder("hozon"),
 		Now: o.Now, Log: o.Log, Namespace: o.Namespace,
 	}
-	stores := &controller.Stores{Site: site}
+	stores := controller.NewStores(site, plugins)
 	streams := controller.NewStreams(stores, o.PublicURL)
 	if err := m.AddMetricsServerExtraHandler(controller.StreamPath, streams); err != nil {
 		return err
@@ -191,7 +196,7 @@ func add(m manager.Manager, o Options) error {
 		{"expiry", &controller.Expiries{Site: site, Period: o.ExpirePeriod}},
 		{"schedule", &controller.Schedules{Site: site, SkipImmediately: o.SkipSchedules}},
 		{"tally", tallies},
-		{"status", &controller.Statuses{Site: site, Version: o.Version}},
+		{"status", &controller.Statuses{Site: site, Version: o.Version, Plugins: plugins}},
 	}
 	for _, c := range all {
 		if slices.Contains(o.Disabled, c.name) {

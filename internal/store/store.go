@@ -37,14 +37,14 @@ type Store struct {
 // Open checks that b is empty or a store, and returns it. It writes nothing. The text of the refusal is Velero's.
 func Open(ctx context.Context, b blob.Bucket) (*Store, error) {
 	var foreign []string
-	err := b.List(ctx, "", true, func(i blob.Info) error {
-		if name := strings.TrimSuffix(i.Key, "/"); i.Dir && !slices.Contains(topLevel, name) {
-			foreign = append(foreign, name)
-		}
-		return nil
-	})
+	folders, err := blob.Folders(ctx, b, "")
 	if err != nil {
 		return nil, fmt.Errorf("open store %s: %w", b, err)
+	}
+	for _, folder := range folders {
+		if name := strings.TrimSuffix(folder, "/"); !slices.Contains(topLevel, name) {
+			foreign = append(foreign, name)
+		}
 	}
 	if len(foreign) > 0 {
 		return nil, fail.Errorf(fail.Invalid, "open store %s: Backup store contains invalid top-level directories: %v%s; "+
@@ -62,6 +62,9 @@ func others(n int) string {
 
 // String names the store for messages.
 func (s *Store) String() string { return s.bucket.String() }
+
+// Seekable says that reading a part of a file costs less than reading all of it.
+func (s *Store) Seekable() bool { return !s.bucket.Capabilities().WholeOnly }
 
 // CheckName refuses names that cannot be the name of a backup or restore.
 func CheckName(sort Sort, name string) error {
@@ -83,15 +86,14 @@ func (s *Store) Folders(ctx context.Context) ([]string, error) { return s.folder
 func (s *Store) folders(ctx context.Context, sort Sort) ([]string, error) {
 	var names []string
 	root := string(sort) + "s/"
-	err := s.bucket.List(ctx, root, true, func(i blob.Info) error {
-		name := strings.TrimSuffix(strings.TrimPrefix(i.Key, root), "/")
-		if i.Dir && CheckName(sort, name) == nil {
-			names = append(names, name)
-		}
-		return nil
-	})
+	folders, err := blob.Folders(ctx, s.bucket, root)
 	if err != nil {
 		return nil, fmt.Errorf("list %ss of %s: %w", sort, s, err)
+	}
+	for _, folder := range folders {
+		if name := strings.TrimSuffix(strings.TrimPrefix(folder, root), "/"); CheckName(sort, name) == nil {
+			names = append(names, name)
+		}
 	}
 	return names, nil
 }

@@ -33,7 +33,7 @@ func roundTrip(t *testing.T, b blob.Bucket) {
 		t.Errorf("list says %v, stat %v", listed[0].Modified, info.Modified)
 	}
 	listed[0].Modified, info.Modified = time.Time{}, time.Time{}
-	want := blob.Info{Key: "backups/a/velero-backup.json", Size: 7}
+	want := blob.Info{Key: "backups/a/velero-backup.json", Size: sized(b, 7)}
 	if info != want || listed[0] != want {
 		t.Errorf("stat %+v, list %+v, want %+v", info, listed[0], want)
 	}
@@ -51,7 +51,7 @@ func empty(t *testing.T, b blob.Bucket) {
 		t.Errorf("range: got %q", got)
 	}
 	info, err := b.Stat(t.Context(), "e")
-	if err != nil || info.Size != 0 {
+	if err != nil || info.Size != sized(b, 0) {
 		t.Errorf("stat: %+v, %v", info, err)
 	}
 	_, err = b.Get(t.Context(), "e", 1, -1)

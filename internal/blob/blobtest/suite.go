@@ -151,6 +151,14 @@ func wantList(t *testing.T, b blob.Bucket, prefix string, shallow bool, want ...
 	}
 }
 
+// sized is the size that a bucket tells of an object of n bytes.
+func sized(b blob.Bucket, n int64) int64 {
+	if b.Capabilities().Sizeless {
+		return -1
+	}
+	return n
+}
+
 // pattern is an endless stream of which every part is recognisable, so that exchanged or repeated blocks are found.
 func pattern(n int64) io.Reader { return io.LimitReader(&counter{}, n) }
 

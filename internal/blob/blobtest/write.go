@@ -217,7 +217,7 @@ func (s Suite) stream(t *testing.T, b blob.Bucket) {
 	if used := int64(peak) - int64(before); used > limit && !s.InMemory {
 		t.Errorf("a put of %d bytes took %d bytes of memory", size, used)
 	}
-	if info, err := b.Stat(t.Context(), "big"); err != nil || info.Size != size {
+	if info, err := b.Stat(t.Context(), "big"); err != nil || info.Size != sized(b, size) {
 		t.Errorf("stat: %+v, %v", info, err)
 	}
 	checkPattern(t, b, "big", size)

@@ -23,26 +23,15 @@ import (
 
 // description is everything that describe shows of one backup; it is what -o json and -o yaml print.
 type description struct {
-	Backup   *velerov1.Backup    `json:"backup"`
-	Manifest *store.Manifest     `json:"manifest,omitempty"` // nil if another tool made the backup
-	Results  *report.Results     `json:"results,omitempty"`
-	Volumes  []volumeInfo        `json:"volumes,omitempty"`
-	Items    map[string][]string `json:"resourceList,omitempty"`
-	Hooks    []report.Hook       `json:"hooks,omitempty"`
+	Backup   *velerov1.Backup       `json:"backup"`
+	Manifest *store.Manifest        `json:"manifest,omitempty"` // nil if another tool made the backup
+	Results  *report.Results        `json:"results,omitempty"`
+	Volumes  []store.BackedUpVolume `json:"volumes,omitempty"`
+	Items    map[string][]string    `json:"resourceList,omitempty"`
+	Hooks    []report.Hook          `json:"hooks,omitempty"`
 
 	Deletions []*velerov1.DeleteBackupRequest `json:"deletionRequests,omitempty"`
 	Program   string                          `json:"-"`
-}
-
-// volumeInfo is the part of Velero's BackupVolumeInfo that describe shows.
-type volumeInfo struct {
-	PVCName       string `json:"pvcName,omitempty"`
-	PVCNamespace  string `json:"pvcNamespace,omitempty"`
-	PVName        string `json:"pvName,omitempty"`
-	BackupMethod  string `json:"backupMethod,omitempty"`
-	Skipped       bool   `json:"skipped"`
-	SkippedReason string `json:"skippedReason,omitempty"`
-	Result        string `json:"result,omitempty"`
 }
 
 // NewDescribe is `hozon backup describe`, and `hozon describe backups` under the other name.
@@ -272,7 +261,7 @@ func (d description) contents(out *env.Describer, details bool) {
 		out.Gap()
 	}
 	out.Text(0, "Backup Volumes:")
-	out.Line(1, "Velero-Native Snapshots:", "<none included>")
+	d.native(out, details)
 	out.Gap()
 	out.Line(1, "CSI Snapshots:", "<none included>")
 	out.Gap()
@@ -283,4 +272,37 @@ func (d description) contents(out *env.Describer, details bool) {
 		}
 	}
 	out.Gap()
+}
+
+// native are the snapshots that plugins have taken: how many, and with details each.
+func (d description) native(out *env.Describer, details bool) {
+	total, done := 0, 0
+	for _, v := range d.Volumes {
+		if v.Native != nil {
+			total++
+		}
+		if v.Native != nil && v.Result == store.ResultSucceeded {
+			done++
+		}
+	}
+	switch {
+	case total == 0:
+		out.Line(1, "Velero-Native Snapshots:", "<none included>")
+		return
+	case !details:
+		out.Line(1, "Velero-Native Snapshots:", fmt.Sprintf("%d of %d snapshots completed successfully (specify --details for more information)", done, total))
+		return
+	}
+	out.Line(1, "Velero-Native Snapshots:", fmt.Sprintf("%d of %d snapshots completed successfully", done, total))
+	for _, v := range d.Volumes {
+		if v.Native == nil {
+			continue
+		}
+		out.Text(2, "%s:", v.PVName)
+		out.Line(3, "Snapshot ID:", v.Native.Handle)
+		out.Line(3, "Type:", v.Native.Type)
+		out.Line(3, "Availability Zone:", v.Native.Zone)
+		out.Line(3, "IOPS:", v.Native.IOPS)
+		out.Line(3, "Result:", v.Result)
+	}
 }

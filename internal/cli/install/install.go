@@ -21,14 +21,13 @@ import (
 
 type options struct {
 	install.Options
-	pluginImages []string
-	secretFile   string
-	noSecret     bool
-	noLocation   bool
-	cacert       string
-	rbac         string
-	restoreOnly  bool
-	features     []string
+	secretFile  string
+	noSecret    bool
+	noLocation  bool
+	cacert      string
+	rbac        string
+	restoreOnly bool
+	features    []string
 
 	dryRun, wait     bool
 	keepPlugins, now bool
@@ -47,8 +46,9 @@ func New(e *env.Env) *cobra.Command {
 It can be repeated: what differs is changed, and the server restarts if it has to. Over a running Velero it takes Velero's place: backups,
 schedules, locations and Secrets stay as they are, and the same command of Velero's takes it back. A server that is at work is waited for.
 
-Velero's flags are known; those that mean nothing here are accepted with a note. The plugins of Amazon, Google and Microsoft are built in,
-and --plugins that name them are left out. Volume data is not saved yet: --use-node-agent installs no agent, and says so.`,
+Velero's flags are known; those that mean nothing here are accepted with a note. The object stores of Amazon, Google and Microsoft are built
+in: --plugins that name theirs give native snapshots, and are left out with --use-volume-snapshots=false. The files of volumes are not saved yet:
+--use-node-agent installs no agent, and says so.`,
 		Example: `  # Amazon S3, with a key
   hozon install --provider aws --bucket backups --secret-file ./credentials --backup-location-config region=eu-west-1 --wait
 
@@ -80,7 +80,7 @@ func (o *options) addFlags(f *pflag.FlagSet, e *env.Env) {
 	f.StringVar(&o.cacert, "cacert", "", "File with the CA of the store, in PEM form.")
 	f.BoolVar(&o.SnapshotLocation, "use-volume-snapshots", true, "Make a location for snapshots of volumes.")
 	f.StringToStringVar(&o.SnapshotConfig, "snapshot-location-config", nil, "Its settings: key=value,…")
-	f.StringSliceVar(&o.pluginImages, "plugins", nil, "Images of plugins; those of Amazon, Google and Microsoft are built in.")
+	f.StringSliceVar(&o.Plugins, "plugins", nil, "Images of plugins. Those of Amazon, Google and Microsoft are needed for native snapshots only; without --use-volume-snapshots they are left out.")
 	f.StringVar(&o.Image, "image", "hozon:"+strings.TrimPrefix(e.Version, "v"), "Image of the server (`make image` makes it; push it where the nodes can pull it).")
 	f.StringVar(&o.Account, "service-account-name", "", "Account that exists, with its rights, for the server to use.")
 	f.StringToStringVar(&o.AccountAnnotations, "sa-annotations", nil, "Annotations of the account that is made.")
@@ -130,7 +130,7 @@ func (o *options) run(ctx context.Context, e *env.Env, f *pflag.FlagSet) error {
 	if o.output.Format != "" {
 		say = e.Say // data is on Out already
 	}
-	i := install.Installer{Cluster: server.Cluster, Namespace: e.Namespace, Say: say, KeepPlugins: o.keepPlugins, Now: o.now}
+	i := install.Installer{Cluster: server.Cluster, Namespace: e.Namespace, Say: say, KeepPlugins: o.keepPlugins, Snapshots: o.SnapshotLocation, Now: o.now}
 	if err := i.Apply(ctx, all); err != nil {
 		return err
 	}
@@ -178,11 +178,6 @@ func (o *options) complete(e *env.Env, f *pflag.FlagSet) error {
 	}
 	if err := o.readFiles(); err != nil {
 		return err
-	}
-	for _, image := range o.pluginImages {
-		if !install.BuiltIn(image) {
-			return env.Usagef("--plugins %s: this plugin is not built in; install without it, and add it with `hozon plugin add`", image)
-		}
 	}
 	if f.Changed("use-volume-snapshots") && !o.SnapshotLocation {
 		o.SnapshotConfig = nil

@@ -6,9 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 	appsv1 "k8s.io/api/apps/v1"
@@ -18,16 +16,13 @@ import (
 	"hozon.dev/hozon/internal/cli/env"
 	"hozon.dev/hozon/internal/cluster"
 	"hozon.dev/hozon/internal/fail"
+	"hozon.dev/hozon/internal/install"
 	"hozon.dev/hozon/internal/object"
 	"hozon.dev/hozon/internal/velero"
 )
 
-// What the server's Deployment is called, and where its plugins lie: as Velero has it.
-const (
-	deployment   = "velero"
-	pluginVolume = "plugins"
-	mountTarget  = "/target"
-)
+// deployment is what the server's Deployment is called.
+const deployment = install.Deployment
 
 var deployments = object.Type{Group: "apps", Version: "v1", Resource: "deployments", Kind: "Deployment", Namespaced: true}
 
@@ -129,10 +124,7 @@ func add(d *appsv1.Deployment, image string, pull corev1.PullPolicy) error {
 	if i := find(pod.InitContainers, image); i >= 0 {
 		return fail.Errorf(fail.Exists, "plugin %s is there already, as %s", image, pod.InitContainers[i].Name)
 	}
-	pod.InitContainers = append(pod.InitContainers, corev1.Container{
-		Name: containerName(image), Image: image, ImagePullPolicy: pull,
-		VolumeMounts: []corev1.VolumeMount{{Name: pluginVolume, MountPath: mountTarget}},
-	})
+	pod.InitContainers = append(pod.InitContainers, install.PluginContainer(image, pull))
 	return nil
 }
 
@@ -148,22 +140,4 @@ func remove(d *appsv1.Deployment, name string) error {
 
 func find(containers []corev1.Container, name string) int {
 	return slices.IndexFunc(containers, func(c corev1.Container) bool { return c.Name == name || c.Image == name })
-}
-
-var notInNames = regexp.MustCompile(`[^a-z0-9]+`)
-
-// maxName is the longest name of a container.
-const maxName = 63
-
-// containerName is the image without registry and tag, as a container may be called.
-func containerName(image string) string {
-	path, _, _ := strings.Cut(image, "@")
-	if slash, colon := strings.LastIndex(path, "/"), strings.LastIndex(path, ":"); colon > slash {
-		path = path[:colon]
-	}
-	if registry, rest, ok := strings.Cut(path, "/"); ok && strings.ContainsAny(registry, ".:") {
-		path = rest
-	}
-	name := strings.Trim(notInNames.ReplaceAllString(strings.ToLower(path), "-"), "-")
-	return strings.Trim(name[:min(len(name), maxName)], "-")
 }

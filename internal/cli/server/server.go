@@ -59,6 +59,7 @@ func (o *options) addFlags(f *pflag.FlagSet) {
 	d := &o.Defaults
 	f.StringVar(&o.logLevel, "log-level", "info", "Least level that is logged: debug, info, warning, error.")
 	f.StringVar(&o.logFormat, "log-format", "text", "Form of the log: text or json.")
+	f.StringVar(&o.PluginDir, "plugin-dir", "/plugins", "Folder of plugins: object stores and volume snapshotters of Velero's kind.")
 	f.StringVar(&o.MetricsAddress, "metrics-address", ":8085", "Address of /metrics, /healthz and /readyz; 0: none.")
 	f.StringVar(&o.PublicURL, "public-url", "", "URL by which clients reach --metrics-address, for downloads from stores that give no URLs of their own, such as folders (default: this machine's or pod's address).")
 	f.DurationVar(&o.SyncPeriod, "backup-sync-period", time.Minute, "How often backups are copied from the buckets into the cluster; 0: never.")
@@ -86,7 +87,6 @@ func (o *options) addFlags(f *pflag.FlagSet) {
 
 // ignored are Velero's flags that have no meaning here, with their defaults.
 var ignored = []struct{ name, value, why string }{
-	{"plugin-dir", "/plugins", "there are no plugins yet"},
 	{"profiler-address", "localhost:6060", "there is no profiler"},
 	{"fs-backup-timeout", "4h", "there is no file backup yet"},
 	{"restore-resource-priorities", "", "a restore is ordered by what needs what"},
@@ -135,6 +135,7 @@ func (o *options) run(ctx context.Context, e *env.Env, flags *pflag.FlagSet) err
 	}
 	o.Config, o.Namespace, o.Version, o.Now = cfg, e.Namespace, "hozon "+e.Version, e.Now
 	o.Identity = identity(e)
+	flags.Visit(func(f *pflag.Flag) { o.PluginArgs = append(o.PluginArgs, "--"+f.Name+"="+f.Value.String()) }) // as Velero hands its own on
 	if o.PublicURL == "" {
 		o.PublicURL = publicURL(e, o.MetricsAddress)
 	}

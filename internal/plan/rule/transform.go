@@ -19,6 +19,8 @@ type Env struct {
 	PreserveNodePorts bool
 	// Reprovision makes a claim ask for a new volume instead of the one it was bound to.
 	Reprovision bool
+	// Volumes are the new names of volumes that are restored under another one.
+	Volumes map[string]string
 }
 
 // Target is the namespace that a namespace of the backup is restored to.

@@ -7,6 +7,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	velerov1 "hozon.dev/hozon/api/velero/v1"
 	"hozon.dev/hozon/internal/object"
 )
 
@@ -55,6 +56,14 @@ func transformVolume(o *unstructured.Unstructured, env Env, _ *Taken) error {
 		mapNamespace(ref, env, "namespace")
 	}
 	dropAnnotations(o, "pv.kubernetes.io/bound-by-controller", "pv.kubernetes.io/provisioned-by")
+	if to, ok := env.Volumes[o.GetName()]; ok {
+		annotations, err := child(o.Object, "metadata", "annotations")
+		if err != nil {
+			return err
+		}
+		annotations[velerov1.AnnotationOriginalPVName] = o.GetName()
+		o.SetName(to)
+	}
 	return nil
 }
 
@@ -64,8 +73,12 @@ func transformClaim(o *unstructured.Unstructured, env Env, _ *Taken) error {
 		"pv.kubernetes.io/bind-completed", "pv.kubernetes.io/bound-by-controller",
 		"volume.beta.kubernetes.io/storage-provisioner", "volume.kubernetes.io/storage-provisioner",
 		"volume.kubernetes.io/selected-node", "velero.io/volume-snapshot-name", "velero.io/data-upload-name")
+	spec := find(o.Object, "spec")
 	if env.Reprovision {
-		delete(find(o.Object, "spec"), "volumeName")
+		delete(spec, "volumeName")
+	}
+	if name, _ := spec["volumeName"].(string); env.Volumes[name] != "" {
+		spec["volumeName"] = env.Volumes[name]
 	}
 	return nil
 }

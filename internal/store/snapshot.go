@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import "strconv"
+
+// Snapshot is an entry of a backup's list of native snapshots (VolumeSnapshots): what a storage system has kept of one volume. Names are Velero's.
+type Snapshot struct {
+	Spec   SnapshotSpec   `json:"spec"`
+	Status SnapshotStatus `json:"status"`
+}
+
+// SnapshotSpec says of what a snapshot is.
+type SnapshotSpec struct {
+	BackupName string `json:"backupName"`
+	BackupUID  string `json:"backupUID"`
+	Location   string `json:"location"` // a VolumeSnapshotLocation
+	Volume     string `json:"persistentVolumeName"`
+	VolumeID   string `json:"providerVolumeID"`
+	VolumeType string `json:"volumeType"`
+	Zone       string `json:"volumeAZ,omitempty"`
+	IOPS       *int64 `json:"volumeIOPS,omitempty"`
+}
+
+// SnapshotStatus says what became of it.
+type SnapshotStatus struct {
+	ID    string        `json:"providerSnapshotID,omitempty"`
+	Phase SnapshotPhase `json:"phase,omitempty"`
+}
+
+// SnapshotPhase is Completed, Failed, or New while it is taken.
+type SnapshotPhase string
+
+// The phases of snapshots that are over.
+const (
+	SnapshotCompleted SnapshotPhase = "Completed"
+	SnapshotFailed    SnapshotPhase = "Failed"
+)
+
+// Usable says that a volume can be made out of a snapshot.
+func (s Snapshot) Usable() bool { return s.Status.Phase == SnapshotCompleted && s.Status.ID != "" }
+
+// BackedUpVolume is an entry of a backup's list of volumes (file VolumeInfo). Names are Velero's, capital letters too.
+type BackedUpVolume struct {
+	PVCName               string          `json:"pvcName,omitempty"`
+	PVCNamespace          string          `json:"pvcNamespace,omitempty"`
+	PVName                string          `json:"pvName,omitempty"`
+	BackupMethod          string          `json:"backupMethod,omitempty"`
+	SnapshotDataMoved     bool            `json:"snapshotDataMoved"`
+	PreserveLocalSnapshot bool            `json:"preserveLocalSnapshot"`
+	Skipped               bool            `json:"skipped"`
+	SkippedReason         string          `json:"skippedReason,omitempty"`
+	Result                string          `json:"result,omitempty"`
+	Native                *NativeSnapshot `json:"nativeSnapshotInfo,omitempty"`
+	PVInfo                *PVInfo         `json:"pvInfo,omitempty"`
+}
+
+// RestoredVolume is an entry of a restore's list of volumes (file RestoreVolumeInfo).
+type RestoredVolume struct {
+	PVCName           string          `json:"pvcName,omitempty"`
+	PVCNamespace      string          `json:"pvcNamespace,omitempty"`
+	PVName            string          `json:"pvName,omitempty"`
+	RestoreMethod     string          `json:"restoreMethod,omitempty"`
+	SnapshotDataMoved bool            `json:"snapshotDataMoved"`
+	Native            *NativeSnapshot `json:"nativeSnapshotInfo,omitempty"`
+}
+
+// Native is what lists of volumes say about the snapshot.
+func (s Snapshot) Native() *NativeSnapshot {
+	iops := int64(0)
+	if s.Spec.IOPS != nil {
+		iops = *s.Spec.IOPS
+	}
+	return &NativeSnapshot{
+		Handle: s.Status.ID, Type: s.Spec.VolumeType, Zone: s.Spec.Zone, IOPS: strconv.FormatInt(iops, 10), Phase: s.Status.Phase,
+	}
+}
+
+// MethodNative is the method of volumes that are kept as native snapshots.
+const MethodNative = "NativeSnapshot"
+
+// Results of volumes.
+const (
+	ResultSucceeded = "succeeded"
+	ResultFailed    = "failed"
+)
+
+// NativeSnapshot is what lists of volumes say about a snapshot.
+type NativeSnapshot struct {
+	Handle string        `json:"snapshotHandle"`
+	Type   string        `json:"volumeType"`
+	Zone   string        `json:"volumeAZ"`
+	IOPS   string        `json:"iops"`
+	Phase  SnapshotPhase `json:"Phase"`
+}
+
+// PVInfo is what a restore gives back to a volume that was made anew.
+type PVInfo struct {
+	ReclaimPolicy string            `json:"reclaimPolicy"`
+	Labels        map[string]string `json:"labels"`
+}
