@@ -171,6 +171,30 @@ func TestProjectGuide(t *testing.T) {
 	testscript.Run(t, testscript.Params{Files: []string{file}, Cmds: commands, Setup: withCluster})
 }
 
+// TestBackupFilesGuide runs the commands of the guide on files out of a backup as they stand there, on what Velero saved.
+func TestBackupFilesGuide(t *testing.T) {
+	if testing.Short() {
+		t.Skip("opens a repository for each command")
+	}
+	text, err := os.ReadFile("../../doc/guide/backup-files.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := guideLine.FindAllString(string(text), -1)
+	if len(lines) < 6 {
+		t.Fatalf("found %d commands in the guide: has its form changed?", len(lines))
+	}
+	script := strings.Join(lines, "\n") + "\nstdout 'Copied'\ncmp file-007.txt many/00/file-007.txt\nexists scratch/blob.bin\n"
+	file := filepath.Join(t.TempDir(), "guide.txtar")
+	if err := os.WriteFile(file, []byte(script), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{Files: []string{file}, Cmds: commands, Setup: func(e *testscript.Env) error {
+		e.Setenv("HOME", e.WorkDir)
+		return os.Symlink(filepath.Join(fixtures(t), "fsbackup", "bucket"), filepath.Join(e.WorkDir, "backups"))
+	}})
+}
+
 // fixtures is the folder with data written by the real tools, beside the repository.
 func fixtures(t testing.TB) string {
 	t.Helper()

@@ -66,6 +66,9 @@ func (s *Store) String() string { return s.bucket.String() }
 // Seekable says that reading a part of a file costs less than reading all of it.
 func (s *Store) Seekable() bool { return !s.bucket.Capabilities().WholeOnly }
 
+// Bucket is where the store lies. There are other things than backups in it: repositories with the data of volumes.
+func (s *Store) Bucket() blob.Bucket { return s.bucket }
+
 // CheckName refuses names that cannot be the name of a backup or restore.
 func CheckName(sort Sort, name string) error {
 	if msgs := validation.IsDNS1123Subdomain(name); len(msgs) > 0 {

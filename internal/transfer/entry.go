@@ -10,6 +10,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"hozon.dev/hozon/internal/vault"
 )
 
 // Type says what a name in a folder is.
@@ -52,12 +54,18 @@ type Entry struct {
 	key   inode // on the sender's side
 	links uint64
 	holes bool
+	node  vault.Node // of a snapshot
 }
 
 type inode struct{ dev, ino uint64 }
 
 // Xattr is an extended attribute.
 type Xattr struct{ Name, Value string }
+
+// copied reports whether an attribute travels. Labels of security modules belong to their machine.
+func copied(xattr string) bool {
+	return strings.HasPrefix(xattr, "user.") || xattr == "security.capability" || strings.HasPrefix(xattr, "system.posix_acl_")
+}
 
 // split returns the folder and the last component of a path.
 func split(path string) (dir, name string) {

@@ -132,11 +132,6 @@ func (f folder) readlink(name string) (string, error) {
 // proc is a path by which calls that know no folders find a name; they must not follow links at its end.
 func (f folder) proc(name string) string { return fmt.Sprintf("/proc/self/fd/%d/%s", f.fd, name) }
 
-// copied reports whether an attribute travels. Labels of security modules belong to their machine.
-func copied(xattr string) bool {
-	return strings.HasPrefix(xattr, "user.") || xattr == "security.capability" || strings.HasPrefix(xattr, "system.posix_acl_")
-}
-
 func (f folder) xattrs(name string) ([]Xattr, error) {
 	var list [16 << 10]byte
 	n, err := unix.Llistxattr(f.proc(name), list[:])

@@ -22,6 +22,7 @@ type receiver struct {
 	devices  bool
 	owner    bool // owners can be set
 	xattrs   bool
+	keepRoot bool // the root's own mode, owner and time stay as they are
 	progress *Progress
 
 	stack   []*level // folders from the root to the one whose names are coming
@@ -530,6 +531,9 @@ func (r *receiver) settle(t *task) error {
 	}
 	for _, part := range t.parts {
 		_ = f.unlink(part) // of a file that has changed since, or is whole now
+	}
+	if t.entry.Path == "" && r.keepRoot {
+		return nil
 	}
 	have, err := f.stat(".", r.xattrs)
 	if err != nil || !r.differs(&have, &t.entry, true) {

@@ -12,19 +12,19 @@ import (
 	"io"
 	"os"
 	"time"
+
+	"hozon.dev/hozon/internal/fail"
 )
 
 // A sender walks a tree and sends what the receiver wants of it.
 type sender struct {
 	link     *link
-	root     folder
+	source   source
 	only     string // if not empty, just this name of the root
 	filter   Filter
 	devices  bool
-	xattrs   bool
 	progress *Progress
 
-	files  cursor
 	linked map[inode]string // first path of each file with several names
 	batch  []Entry
 	bytes  int
@@ -38,9 +38,8 @@ type sender struct {
 
 // run returns what the receiver says about the whole.
 func (s *sender) run(ctx context.Context) (Stats, error) {
-	s.files.root, s.linked = s.root, map[inode]string{}
+	s.linked = map[inode]string{}
 	s.wants, s.ended, s.buf = make(chan []byte, 4), make(chan error, 1), make([]byte, dataChunk)
-	defer s.files.cut(0)
 	go s.listen()
 	err := s.walkRoot(ctx)
 	if err == nil {
@@ -108,27 +107,28 @@ func (s *sender) listen() {
 }
 
 func (s *sender) walkRoot(ctx context.Context) error {
-	e, err := s.root.stat(".", s.xattrs)
+	root := s.source.root()
+	e, err := root.stat(ctx, ".")
 	if err != nil {
 		return fmt.Errorf("read the folder: %w", err)
 	}
 	names := []string{s.only}
 	if s.only == "" {
-		if names, err = s.root.names(); err != nil {
+		if names, err = root.names(ctx); err != nil {
 			return fmt.Errorf("list the folder: %w", err)
 		}
 		if err := s.add(ctx, e); err != nil {
 			return err
 		}
 	}
-	return s.walk(ctx, s.root, "", names)
+	return s.walk(ctx, root, "", names)
 }
 
 // walk adds the entries of a folder and what is below.
-func (s *sender) walk(ctx context.Context, f folder, dir string, names []string) error {
+func (s *sender) walk(ctx context.Context, f place, dir string, names []string) error {
 	for _, name := range names {
 		path := join(dir, name)
-		e, err := f.stat(name, s.xattrs)
+		e, err := f.stat(ctx, name)
 		if err != nil {
 			if !gone(err) {
 				if err := s.problem(path, err); err != nil {
@@ -148,7 +148,7 @@ func (s *sender) walk(ctx context.Context, f folder, dir string, names []string)
 	return nil
 }
 
-func (s *sender) visit(ctx context.Context, f folder, name string, e Entry) error {
+func (s *sender) visit(ctx context.Context, f place, name string, e Entry) error {
 	switch {
 	case !validPath(e.Path):
 		return s.problem(e.Path, errors.New("too deep or too long a path"))
@@ -167,15 +167,18 @@ func (s *sender) visit(ctx context.Context, f folder, name string, e Entry) erro
 	return s.add(ctx, e)
 }
 
-func (s *sender) visitFolder(ctx context.Context, f folder, name string, e Entry) error {
-	below, err := f.open(name)
+func (s *sender) visitFolder(ctx context.Context, f place, name string, e Entry) error {
+	below, err := f.enter(ctx, name)
 	if gone(err) {
 		return nil
 	}
 	var names []string
 	if err == nil {
 		defer below.close()
-		names, err = below.names()
+		names, err = below.names(ctx)
+	}
+	if lost(err) {
+		return err
 	}
 	if err != nil {
 		e.Partial = true
@@ -187,6 +190,11 @@ func (s *sender) visitFolder(ctx context.Context, f folder, name string, e Entry
 		return err
 	}
 	return s.walk(ctx, below, e.Path, names)
+}
+
+// lost is for a store that cannot be reached any more: it is not the fault of one name.
+func lost(err error) bool {
+	return fail.Is(err, fail.Transient) || fail.Is(err, fail.Denied) || fail.Is(err, fail.Busy) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
 // gone is for what was deleted while it was walked to.
@@ -269,21 +277,15 @@ func (s *sender) sendFile(ctx context.Context, e *Entry, w want) error {
 	if err := ctx.Err(); err != nil {
 		return context.Cause(ctx)
 	}
-	dir, name := split(e.Path)
-	f, err := s.files.at(dir)
+	file, err := s.source.openFile(ctx, e)
+	if lost(err) {
+		return err
+	}
 	if err != nil {
 		return s.link.send(frameMissing, []byte(err.Error()))
 	}
-	file, err := f.openFile(name)
-	if err != nil {
-		return s.link.send(frameMissing, []byte(err.Error()))
-	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err != nil || !info.Mode().IsRegular() {
-		return s.link.send(frameMissing, []byte("it was replaced while it was copied"))
-	}
-	if w.offset > 0 && !samePart(file, w) {
+	defer file.close()
+	if w.offset > 0 && !s.samePart(ctx, file, w) {
 		w.offset = 0
 		if err := s.link.send(frameRestart); err != nil {
 			return err
@@ -296,7 +298,7 @@ func (s *sender) sendFile(ctx context.Context, e *Entry, w want) error {
 	if err != nil {
 		return err
 	}
-	if after, err := file.Stat(); size != int64(e.Size) || err != nil || !sameTime(after, e) {
+	if size != int64(e.Size) || file.changed(e) {
 		if err := s.problem(e.Path, errors.New("it changed while it was copied: what was copied may never have been its content")); err != nil {
 			return err
 		}
@@ -307,32 +309,36 @@ func (s *sender) sendFile(ctx context.Context, e *Entry, w want) error {
 // unreadable is an error of reading one file.
 type unreadable struct{ error }
 
-func sameTime(info os.FileInfo, e *Entry) bool {
-	t := info.ModTime()
-	return t.Unix() == e.Sec && t.Nanosecond() == int(e.Nsec)
-}
-
 // samePart reports whether the receiver's part of a file is the beginning of it.
-func samePart(file *os.File, w want) bool {
+func (s *sender) samePart(ctx context.Context, file content, w want) bool {
 	h := sha256.New()
-	n, err := io.Copy(h, io.NewSectionReader(file, 0, int64(w.offset)))
-	return err == nil && n == int64(w.offset) && [sha256.Size]byte(h.Sum(nil)) == w.hash
+	for at := int64(0); at < int64(w.offset); {
+		n, err := file.readAt(ctx, s.buf[:min(int64(len(s.buf)), int64(w.offset)-at)], at)
+		h.Write(s.buf[:n])
+		if at += int64(n); err != nil && at < int64(w.offset) {
+			return false
+		}
+	}
+	return [sha256.Size]byte(h.Sum(nil)) == w.hash
 }
 
 // sendData sends the bytes from an offset to the size in e, without holes, and returns where the file ended.
-func (s *sender) sendData(ctx context.Context, file *os.File, e *Entry, at int64) (int64, error) {
+func (s *sender) sendData(ctx context.Context, file content, e *Entry, at int64) (int64, error) {
 	size := int64(e.Size)
 	for at < size {
 		end := size
 		if e.holes {
-			at, end = nextData(file, at, size)
+			at, end = file.nextData(at, size)
 		}
 		for at < end {
 			if err := ctx.Err(); err != nil {
 				return at, context.Cause(ctx)
 			}
-			n, err := file.ReadAt(s.buf[:min(int64(len(s.buf)), end-at)], at)
-			if n > 0 {
+			n, err := file.readAt(ctx, s.buf[:min(int64(len(s.buf)), end-at)], at)
+			if n > 0 && file.sparse() && zero(s.buf[:n]) {
+				at += int64(n)
+				s.progress.pass(int64(n))
+			} else if n > 0 {
 				if err := s.link.send(frameData, binary.AppendUvarint(nil, uint64(at)), s.buf[:n]); err != nil {
 					return at, err
 				}
@@ -342,6 +348,9 @@ func (s *sender) sendData(ctx context.Context, file *os.File, e *Entry, at int64
 			if errors.Is(err, io.EOF) {
 				return at, nil
 			}
+			if lost(err) {
+				return at, err
+			}
 			if err != nil {
 				return at, unreadable{err}
 			}
@@ -349,3 +358,6 @@ func (s *sender) sendData(ctx context.Context, file *os.File, e *Entry, at int64
 	}
 	return size, nil
 }
+
+// zero reports whether there are only zeros.
+func zero(b []byte) bool { return len(b) == 0 || b[0] == 0 && bytes.Equal(b[:len(b)-1], b[1:]) }

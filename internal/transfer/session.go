@@ -131,30 +131,32 @@ func (h *hello) run(ctx context.Context, l *link, t tree, send bool, p *Progress
 		}
 		return r.run(ctx)
 	}
-	s := &sender{link: l, root: t.at, only: t.only, filter: h.Filter, devices: h.Devices, xattrs: true, progress: p}
+	from := newLocal(t.at)
+	defer from.close()
+	s := &sender{link: l, source: from, only: t.only, filter: h.Filter, devices: h.Devices, progress: p}
 	if h.Totals {
 		ctx, cancel := context.WithCancel(ctx)
 		done := make(chan struct{})
 		defer func() { cancel(); <-done }()
 		go func() {
 			defer close(done)
-			s.count(ctx)
+			s.count(ctx, t.at)
 		}()
 	}
 	return s.run(ctx)
 }
 
 // count adds the tree up, beside the walk that sends it.
-func (s *sender) count(ctx context.Context) {
+func (s *sender) count(ctx context.Context, root folder) {
 	if s.only != "" {
-		e, err := s.root.stat(s.only, false)
+		e, err := root.stat(s.only, false)
 		if err == nil {
 			s.total(1, int64(e.Size))
 		}
 		return
 	}
 	var files, bytes int64
-	if s.countBelow(ctx, s.root, "", &files, &bytes) == nil {
+	if s.countBelow(ctx, root, "", &files, &bytes) == nil {
 		s.total(files, bytes)
 	}
 }

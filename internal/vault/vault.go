@@ -50,10 +50,18 @@ type Snapshot struct {
 type Tree interface {
 	// Root is the volume itself, nearly always a folder. Its name is empty.
 	Root() Node
+	// Keeps says what this tree has of its files.
+	Keeps() Keeps
 	// List returns what is in a folder of this tree, sorted by the bytes of the names.
 	List(ctx context.Context, folder Node) ([]Node, error)
 	// Open opens a file of this tree. Close it.
 	Open(ctx context.Context, file Node) (File, error)
+}
+
+// Keeps says what a tree has of its files, beside names, bytes, modes, owners, links and times.
+type Keeps struct {
+	Xattrs bool // extended attributes; else nobody knows whether there were any
+	Root   bool // mode and owner of the root
 }
 
 // File gives the bytes of a file, up to its Node's size. A damaged part is an error where it is; the parts beside it can be read.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/time/rate"
 
 	"hozon.dev/hozon/internal/cli/env"
@@ -18,40 +19,53 @@ import (
 	"hozon.dev/hozon/internal/transfer/pod"
 )
 
-// options are the flags of pull and push.
-type options struct {
+// choice are the flags of what is copied, and how.
+type choice struct {
 	transfer.Options
-	image, how, bandwidth string
-	attempts              int
-	output                env.Output
+	output env.Output
 }
 
-func (o *options) addFlags(e *env.Env, c *cobra.Command) {
-	f := c.Flags()
+func (o *choice) addFlags(f *pflag.FlagSet) {
 	f.BoolVar(&o.Delete, "delete", false, "Delete at the target what the source does not have.")
 	f.StringArrayVar(&o.Include, "include", nil, "Only files that match: *.log by name, /data/*.log by path below the source. May be repeated.")
 	f.StringArrayVar(&o.Exclude, "exclude", nil, "Not what matches, and nothing below it. May be repeated.")
 	f.BoolVar(&o.DryRun, "dry-run", false, "Change nothing, and say what would be done.")
 	f.BoolVar(&o.Devices, "devices", false, "Also device files.")
 	f.BoolVar(&o.NoOwner, "no-owner", false, "Do not keep owners, nor setuid and setgid.")
+	o.output.AddFlag(f, "text", "json", "yaml")
+}
+
+func (o *choice) check() error {
+	if err := o.output.Check(); err != nil {
+		return err
+	}
+	return env.UsageError(o.Filter.Check())
+}
+
+// options are the flags of pull and push.
+type options struct {
+	choice
+	image, how, bandwidth string
+	attempts              int
+}
+
+func (o *options) addFlags(e *env.Env, c *cobra.Command) {
+	f := c.Flags()
+	o.choice.addFlags(f)
 	f.StringVar(&o.bandwidth, "bandwidth", "", "At most so much a second, for example 10MB.")
 	f.StringVar(&o.image, "helper-image", e.Getenv("HOZON_HELPER_IMAGE"), "Image with this version of Hozon at "+pod.Program+", for helpers (default: $HOZON_HELPER_IMAGE).")
 	f.StringVar(&o.how, "helper", pod.Auto, "How a helper gets into a pod: container (an ephemeral container of --helper-image), copy (this program, through the pod's shell), or auto.")
 	f.IntVar(&o.attempts, "attempts", 10, "How often to go on after the connection broke, as long as nothing gets through.")
-	o.output.AddFlag(f, "text", "json", "yaml")
 }
 
 func (o *options) check() error {
-	if err := o.output.Check(); err != nil {
-		return err
-	}
 	if o.how != pod.Auto && o.how != pod.Ephemeral && o.how != pod.Copy {
 		return env.Usagef("--helper %q: it is container, copy or auto", o.how)
 	}
 	if o.attempts < 1 {
 		return env.Usagef("--attempts %d: at least 1", o.attempts)
 	}
-	return env.UsageError(o.Filter.Check())
+	return o.choice.check()
 }
 
 // limit returns what holds streams to the bandwidth.
@@ -149,7 +163,7 @@ func (o *options) run(ctx context.Context, e *env.Env, opener *pod.Opener, place
 	return o.report(e, stats, e.Now().Sub(began))
 }
 
-func (o *options) report(e *env.Env, s transfer.Stats, took time.Duration) error {
+func (o *choice) report(e *env.Env, s transfer.Stats, took time.Duration) error {
 	if o.output.Format != "text" {
 		if err := e.Print(o.output.Format, s); err != nil {
 			return err
@@ -163,7 +177,7 @@ func (o *options) report(e *env.Env, s transfer.Stats, took time.Duration) error
 	return nil
 }
 
-func (o *options) print(e *env.Env, s transfer.Stats, took time.Duration) {
+func (o *choice) print(e *env.Env, s transfer.Stats, took time.Duration) {
 	for _, line := range s.Would {
 		fmt.Fprintln(e.Out, line)
 	}

@@ -14,8 +14,8 @@ func New(e *env.Env) *cobra.Command {
 	c := &cobra.Command{
 		Use:     "volume",
 		Aliases: []string{"volumes"},
-		Short:   "Copy files out of and into pods and claims",
+		Short:   "Copy files out of and into pods and claims, and out of backups",
 	}
-	c.AddCommand(newPull(e), newPush(e), newFind(e), newHelper(e))
+	c.AddCommand(newPull(e), newPush(e), newFind(e), newList(e), newGet(e), newHelper(e))
 	return c
 }

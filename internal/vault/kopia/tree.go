@@ -81,6 +81,8 @@ type tree struct {
 
 func (t *tree) Root() vault.Node { return t.root }
 
+func (t *tree) Keeps() vault.Keeps { return vault.Keeps{Root: true} }
+
 // streamType begins the JSON of every folder.
 const streamType = "kopia:directory"
 

@@ -100,6 +100,8 @@ type tree struct {
 
 func (t *tree) Root() vault.Node { return t.root }
 
+func (t *tree) Keeps() vault.Keeps { return vault.Keeps{Xattrs: true} }
+
 type nodeJSON struct {
 	Name      string      `json:"name"`
 	Type      string      `json:"type"`
