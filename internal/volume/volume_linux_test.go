@@ -280,4 +280,3 @@ func putJSON(t *testing.T, b *mem.Bucket, key string, v any) {
 		t.Fatal(err)
 	}
 }
-
