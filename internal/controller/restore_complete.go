@@ -108,9 +108,6 @@ func (r *Restores) checkBackup(ctx context.Context, o *velerov1.Restore) ([]stri
 // leftOut names what a Restore asks for and does not get yet.
 func leftOut(o *velerov1.Restore) []string {
 	var notes []string
-	if len(o.Spec.Hooks.Resources) > 0 {
-		notes = append(notes, "not done by this version: the hooks of spec.hooks")
-	}
 	if is(o.Spec.RestorePVs) {
 		notes = append(notes, "of the data of volumes, this version restores native snapshots only (spec.restorePVs)")
 	}

@@ -78,7 +78,7 @@ func (r *Restores) once(ctx context.Context, o *velerov1.Restore) (restore.Resul
 	defer making.close()
 	engine := restore.Engine{Target: r.Cluster, Store: st, Now: r.Now, Observe: counting{seen}, Volumes: making}
 	return engine.Run(ctx, asked, restore.Options{
-		Run: run(o), Notes: leftOut(o), Terminating: r.Terminating, AllowFailed: o.Annotations[velerov1.AnnotationAllowFailed] == "true",
+		Run: run(o), Notes: leftOut(o), Terminating: r.Terminating, Again: attempt(o) > 1, HookWait: r.ResourceTimeout, AllowFailed: o.Annotations[velerov1.AnnotationAllowFailed] == "true",
 		Check: func(ctx context.Context) error { return r.ours(ctx, o) },
 	})
 }

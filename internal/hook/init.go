@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -73,8 +74,22 @@ func Insert(own, more []corev1.Container) []corev1.Container {
 	var fresh []corev1.Container
 	for _, c := range more {
 		if !slices.ContainsFunc(own, func(o corev1.Container) bool { return o.Name == c.Name }) {
-			fresh = append(fresh, c)
+			fresh = append(fresh, filled(c))
 		}
 	}
 	return slices.Insert(slices.Clone(own), at, fresh...)
+}
+
+// filled is a container as the API server will have it: a pod that was made with it equals the one that a later restore wants.
+func filled(c corev1.Container) corev1.Container {
+	c.TerminationMessagePath = cmp.Or(c.TerminationMessagePath, corev1.TerminationMessagePathDefault)
+	c.TerminationMessagePolicy = cmp.Or(c.TerminationMessagePolicy, corev1.TerminationMessageReadFile)
+	if c.ImagePullPolicy == "" {
+		name := c.Image[strings.LastIndexByte(c.Image, '/')+1:]
+		c.ImagePullPolicy = corev1.PullIfNotPresent
+		if tag := strings.IndexAny(name, ":@"); tag < 0 || name[tag:] == ":latest" {
+			c.ImagePullPolicy = corev1.PullAlways
+		}
+	}
+	return c
 }

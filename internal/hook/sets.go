@@ -186,7 +186,7 @@ func readContainer(raw []byte) (corev1.Container, error) {
 	return c, nil
 }
 
-// Some says that pods may have hooks by the spec, of the kind that has is asked about.
+// some says that a set is as has says.
 func (s *Sets) some(has func(set) bool) bool {
 	for _, one := range s.all {
 		if has(one) {
@@ -202,6 +202,11 @@ func (s *Sets) Backup(ref object.Ref, head object.Head) bool {
 		return true
 	}
 	return s.some(func(one set) bool { return one.applies(ref, head) })
+}
+
+// Restore says whether a saved pod may have init hooks, and hooks to run; annotated, that its body has the mark of such annotations.
+func (s *Sets) Restore(annotated bool) (init, exec bool) {
+	return annotated || s.some(func(one set) bool { return len(one.init) > 0 }), annotated || s.some(func(one set) bool { return len(one.exec) > 0 })
 }
 
 func (s set) applies(ref object.Ref, head object.Head) bool {

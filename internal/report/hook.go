@@ -24,6 +24,7 @@ const (
 	HookSucceeded HookOutcome = "succeeded"
 	HookFailed    HookOutcome = "failed"
 	HookSkipped   HookOutcome = "skipped" // it was not started, and that is no failure of its own
+	HookAdded     HookOutcome = "added"   // an init hook: the pod was made with it, and its node runs it
 )
 
 // Hook is what came of one hook in one pod (doc/format.md, hozon-hooks.json.gz).

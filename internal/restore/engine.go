@@ -19,6 +19,7 @@ import (
 	"hozon.dev/hozon/internal/fail"
 	"hozon.dev/hozon/internal/filter"
 	"hozon.dev/hozon/internal/object"
+	"hozon.dev/hozon/internal/perform"
 	"hozon.dev/hozon/internal/plan"
 	"hozon.dev/hozon/internal/report"
 	"hozon.dev/hozon/internal/store"
@@ -27,6 +28,7 @@ import (
 // Target is the cluster that is restored into; *cluster.Client is one.
 type Target interface {
 	apply.Target
+	perform.Executor
 	Types(ctx context.Context, allVersions bool) ([]object.Type, []cluster.Problem, error)
 }
 
@@ -57,6 +59,10 @@ type Options struct {
 	Concurrency int
 	// Terminating bounds the wait for namespaces that are being deleted; 0: ten minutes.
 	Terminating time.Duration
+	// HookWait bounds the wait for hooks that name no bound, after everything else is done; 0: ten minutes.
+	HookWait time.Duration
+	// Again says that a run of this restore has begun before, and came to no end: hooks run also in pods that it has made.
+	Again bool
 	// Run is the id of this run, unique; "": a new one.
 	Run string
 	// Notes are warnings that the caller has about the request; they become part of the report.
@@ -95,6 +101,7 @@ type run struct {
 	bodies  map[int][]byte // nil: not kept
 	found   findings
 	volumes volumes
+	hooks   hooks
 }
 
 // Run carries out one restore. The error says why nothing, or not all, could be done: what is wrong with single objects is in the
@@ -204,6 +211,9 @@ func (r *run) admit(ctx context.Context) error {
 		return err
 	}
 	r.backup = backup
+	if err := r.readHooks(ctx); err != nil {
+		return err
+	}
 	if r.index, err = r.Store.Manifest(ctx, backup.Name); err != nil && !fail.Is(err, fail.NotFound) {
 		return err
 	}

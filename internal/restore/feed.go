@@ -57,7 +57,7 @@ type feeder struct {
 func (f *feeder) job(step int, body []byte) apply.Job {
 	s := f.stage.Step(step)
 	e := f.run.entries.At(s.Item)
-	return apply.Job{Step: s, Entry: &e, Body: body}
+	return apply.Job{Step: s, Entry: &e, Body: f.run.hooked(s, body)}
 }
 
 // sort makes wanted ready to be searched. The steps of a stage mostly are in order.

@@ -32,6 +32,11 @@ func (r *run) record(ctx context.Context, draft *store.Draft) error {
 			return err
 		}
 	}
+	if len(r.report.Hooks) > 0 {
+		if _, err := draft.PutJSON(ctx, store.RestoreHooks, r.report.Hooks); err != nil {
+			return err
+		}
+	}
 	list := func(w io.Writer) error {
 		return compress(w, func(w io.Writer) error { return writeResourceList(w, &r.report) })
 	}

@@ -43,7 +43,9 @@ func (r *run) work(ctx context.Context) error {
 		return err
 	}
 	r.skips()
+	r.beginHooks(ctx)
 	err = r.apply(ctx)
+	r.endHooks()
 	r.plan, r.entries, r.bodies = nil, nil, nil // the records need the memory
 	return err
 }
@@ -105,6 +107,7 @@ func (r *run) item(i report.Item) {
 	defer r.items.Unlock()
 	r.report.Add(i)
 	r.log.item(i)
+	r.startHooks(i)
 	if r.Observe != nil {
 		r.Observe.Item(i)
 	}

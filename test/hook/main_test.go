@@ -20,14 +20,13 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"hozon.dev/hozon/internal/blob/dir"
 	"hozon.dev/hozon/internal/cli"
 	"hozon.dev/hozon/internal/cli/env"
 	"hozon.dev/hozon/internal/cluster/clustertest"
 	"hozon.dev/hozon/internal/object"
 	"hozon.dev/hozon/internal/report"
 	"hozon.dev/hozon/internal/store"
-
-	"hozon.dev/hozon/internal/blob/dir"
 )
 
 // programEnv makes this test binary the program itself.
@@ -207,7 +206,7 @@ func (w *world) open() *store.Store {
 	return s
 }
 
-// outcomes are what is stored about the hooks of a backup or restore, "stage pod outcome".
+// hooks are what is stored about the hooks of a backup or restore.
 func (w *world) hooks(sort store.Sort, name string) []report.Hook {
 	w.t.Helper()
 	var hooks []report.Hook

@@ -20,6 +20,7 @@ type description struct {
 	Results *report.Results     `json:"results,omitempty"`
 	Items   map[string][]string `json:"resourceList,omitempty"`
 	Report  *report.Report      `json:"report,omitempty"`
+	Hooks   []report.Hook       `json:"hooks,omitempty"`
 	Program string              `json:"-"`
 }
 
@@ -40,6 +41,9 @@ func describe(ctx context.Context, p env.Place, r *velerov1.Restore, details boo
 	if found {
 		d.Results = &results
 	}
+	if err == nil && p.Server == nil && r.Status.HookStatus != nil {
+		_, err = read(store.RestoreHooks, &d.Hooks)
+	}
 	if err != nil || !details {
 		return d, err
 	}
@@ -54,12 +58,13 @@ func describe(ctx context.Context, p env.Place, r *velerov1.Restore, details boo
 }
 
 // Text is Velero's layout (contract: describe, restore order).
-func (d description) Text(bool) string {
+func (d description) Text(details bool) string {
 	r, out := d.Restore, env.NewDescriber()
 	out.Head(r)
 	d.outcome(out)
 	describeSpec(out, r.Spec)
 	out.Hooks(r.Status.HookStatus)
+	out.HookResults(d.Hooks, details)
 	d.objects(out)
 	return out.String()
 }
