@@ -157,6 +157,37 @@ func TestHostileLinks(t *testing.T) {
 	}
 }
 
+// TestNames: a name that this file system cannot hold is a problem of that name, and the rest is copied. (The other end may be of a
+// system that counts characters where this one counts bytes.)
+func TestNames(t *testing.T) {
+	dir := t.TempDir()
+	long := strings.Repeat("語", 100) // 300 bytes
+	s := hostile().batch(Entry{Type: Folder, Mode: 0o755}, Entry{Path: "a", Type: File, Mode: 0o644, Size: 1},
+		Entry{Path: "b", Type: Folder, Mode: 0o755}, Entry{Path: "b/" + long, Type: Symlink, Link: "a"},
+		Entry{Path: "z", Type: File, Mode: 0o644, Size: 1}, Entry{Path: long, Type: Folder, Mode: 0o755}, Entry{Path: long + "/below", Type: File, Mode: 0o644, Size: 1},
+		Entry{Path: long + "x", Type: File, Mode: 0o644, Size: 1}).data("1").data("2").data("3").frame(frameFinal, nil)
+	stats, err := pullFrom(s, dir, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if stats.Failed != 3 || stats.Sent != 2 {
+		t.Errorf("%+v", stats)
+	}
+	for _, p := range stats.Problems {
+		if !strings.Contains(p.Text, "file name too long") || !strings.Contains(p.Path, long) {
+			t.Errorf("%+v", p)
+		}
+	}
+	for name, want := range map[string]string{"a": "1", "z": "2"} {
+		if got, err := os.ReadFile(filepath.Join(dir, name)); string(got) != want {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+	}
+	if names, _ := os.ReadDir(dir); len(names) != 3 {
+		t.Errorf("there is %v", names)
+	}
+}
+
 // FuzzPull wants no stream to panic or to reach out of the folder.
 func FuzzPull(f *testing.F) {
 	root := Entry{Type: Folder, Mode: 0o755}

@@ -41,7 +41,7 @@ type hello struct {
 	Version int
 	Push    bool
 	Path    []byte
-	Totals  bool // the client shows how far it is
+	Totals  bool // of Progress
 	Options
 }
 
@@ -58,7 +58,7 @@ func Client(ctx context.Context, in io.Reader, out io.Writer, req Request, p *Pr
 	l := newLink(in, out)
 	stop := make(chan struct{})
 	defer close(stop)
-	h := hello{Version: version, Push: req.Push, Path: []byte(req.Path), Totals: p != nil, Options: req.Options}
+	h := hello{Version: version, Push: req.Push, Path: []byte(req.Path), Totals: p != nil && p.Totals, Options: req.Options}
 	if err := l.sendJSON(frameHello, h); err != nil {
 		return Stats{}, err
 	}

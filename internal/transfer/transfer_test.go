@@ -24,7 +24,7 @@ import (
 
 // connect runs a request against Serve in this process. cut, if it is not negative, is after how many bytes from the sender the
 // connection breaks.
-func connect(t *testing.T, req Request, cut int64) (Stats, error) {
+func connect(t testing.TB, req Request, cut int64) (Stats, error) {
 	t.Helper()
 	clientIn, serverOut := io.Pipe()
 	serverIn, clientOut := io.Pipe()

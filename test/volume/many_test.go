@@ -59,9 +59,12 @@ func TestManyFiles(t *testing.T) {
 			t.Errorf("%s: peak memory of the client %d MiB, of the helper %d MiB", tt.name, client>>20, helper>>20)
 		}
 	}
-	for _, dir := range []string{here, there} {
-		if out, err := exec.CommandContext(t.Context(), "diff", "-rq", data, dir).CombinedOutput(); err != nil {
-			t.Errorf("%v: %.1000s", err, out)
+	for i := 0; i < files; i += max(files/1000, 1) {
+		for _, dir := range []string{here, there} {
+			got, err := os.ReadFile(filepath.Join(dir, strconv.Itoa(i/1000), strconv.Itoa(i)))
+			if err != nil || !bytes.Equal(got, []byte{byte(i)}) {
+				t.Errorf("file %d: %v, %v", i, got, err)
+			}
 		}
 	}
 }

@@ -152,7 +152,7 @@ func (o *options) run(ctx context.Context, e *env.Env, opener *pod.Opener, place
 		}
 	}()
 	req.Options = o.Options
-	var progress transfer.Progress
+	progress := transfer.Progress{Totals: env.IsTerminal(e.Err)}
 	stop := show(e, &progress)
 	began := e.Now()
 	stats, err := session.Copy(ctx, req, &progress, o.attempts, limit)
