@@ -25,9 +25,18 @@ type Tree struct {
 	fresh bool // there was nothing
 
 	mu      sync.Mutex
-	made    map[string]bool
+	open    map[string]*openFolder
 	written map[string]bool
 }
+
+// openFolder is a folder of the tree that files are written into: the way to it is gone once, not for each file.
+type openFolder struct {
+	*os.Root
+	users int
+}
+
+// maxOpen bounds the folders that are kept open and not in use.
+const maxOpen = 64
 
 var treeFolders = []string{manifest.ClusterFolder, manifest.NamespaceFolder, manifest.ObjectFolder, manifest.PodFolder}
 
@@ -44,14 +53,16 @@ func OpenTree(dir string) (*Tree, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Tree{root: root, fresh: len(entries) == 0, made: map[string]bool{}, written: map[string]bool{}}, nil
+	return &Tree{root: root, fresh: len(entries) == 0, open: map[string]*openFolder{}, written: map[string]bool{}}, nil
 }
 
 // Put writes one file. A Secret's can be read by its owner only.
 func (t *Tree) Put(name string, secret bool, data []byte) error {
-	if err := t.folder(path.Dir(name)); err != nil {
+	dir, err := t.folder(path.Dir(name))
+	if err != nil {
 		return err
 	}
+	defer t.leave(dir)
 	t.mu.Lock()
 	again := t.written[name]
 	t.written[name] = true
@@ -60,49 +71,76 @@ func (t *Tree) Put(name string, secret bool, data []byte) error {
 	if secret {
 		mode = 0o600
 	}
+	base := path.Base(name)
 	if t.fresh && !again {
-		return t.create(name, mode, data)
+		return create(dir.Root, base, mode, data)
 	}
-	if old, err := t.root.ReadFile(name); err == nil && bytes.Equal(old, data) {
+	if old, err := dir.ReadFile(base); err == nil && bytes.Equal(old, data) {
 		return nil
 	}
-	part := path.Dir(name) + "/." + path.Base(name) + ".part"
-	if len(path.Base(part)) > 255 {
-		part = path.Dir(name) + "/.part"
+	part := "." + base + ".part"
+	if len(part) > 255 {
+		part = ".part"
 	}
-	if err := t.root.Remove(part); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := dir.Remove(part); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := t.create(part, mode, data); err != nil {
+	if err := create(dir.Root, part, mode, data); err != nil {
 		return err
 	}
-	return t.root.Rename(part, name)
+	return dir.Rename(part, base)
 }
 
-func (t *Tree) create(name string, mode fs.FileMode, data []byte) error {
-	f, err := t.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+func create(in *os.Root, name string, mode fs.FileMode, data []byte) error {
+	f, err := in.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
 		return err
 	}
 	_, err = f.Write(data)
 	if err = errors.Join(err, f.Close()); err != nil {
-		_ = t.root.Remove(name) // half a manifest is worse than none
-		return fmt.Errorf("write %s: %w", path.Join(t.root.Name(), name), err)
+		_ = in.Remove(name) // half a manifest is worse than none
+		return fmt.Errorf("write %s: %w", path.Join(in.Name(), name), err)
 	}
 	return nil
 }
 
-func (t *Tree) folder(name string) error {
+// folder makes and opens a folder of the tree, until leave.
+func (t *Tree) folder(name string) (*openFolder, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.made[name] {
-		return nil
+	if dir, ok := t.open[name]; ok {
+		dir.users++
+		return dir, nil
 	}
 	if err := t.root.MkdirAll(name, 0o755); err != nil {
-		return err
+		return nil, err
 	}
-	t.made[name] = true
-	return nil
+	root, err := t.root.OpenRoot(name)
+	if err != nil {
+		return nil, err
+	}
+	if len(t.open) >= maxOpen {
+		t.shut(func(dir *openFolder) bool { return dir.users == 0 })
+	}
+	dir := &openFolder{Root: root, users: 1}
+	t.open[name] = dir
+	return dir, nil
+}
+
+func (t *Tree) leave(dir *openFolder) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	dir.users--
+}
+
+// shut closes folders.
+func (t *Tree) shut(which func(*openFolder) bool) {
+	for name, dir := range t.open {
+		if which(dir) {
+			dir.Close()
+			delete(t.open, name)
+		}
+	}
 }
 
 // Reset makes Close remove what was written so far, unless it is written again.
@@ -114,7 +152,7 @@ func (t *Tree) Reset() error {
 
 // Close removes what an earlier export has left.
 func (t *Tree) Close() error {
-	defer t.root.Close()
+	defer t.Abandon()
 	if t.fresh {
 		return nil
 	}
@@ -127,7 +165,10 @@ func (t *Tree) Close() error {
 }
 
 // Abandon ends an export that failed: nothing is removed.
-func (t *Tree) Abandon() { t.root.Close() }
+func (t *Tree) Abandon() {
+	t.shut(func(*openFolder) bool { return true })
+	t.root.Close()
+}
 
 func (t *Tree) prune(folder string) error {
 	var stale []string

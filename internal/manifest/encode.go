@@ -4,7 +4,6 @@ package manifest
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -177,13 +176,59 @@ func printable(r rune) bool {
 	return true
 }
 
-// plain are texts that no parser takes for anything else than a text, if they are not odd.
-var plain = regexp.MustCompile(`^(?:--?)?[A-Za-z0-9_/.][A-Za-z0-9_/.,+@%=()-]*(?:[: ]?[A-Za-z0-9_/.,+@%=()-]+)*$`)
+// isPlain reports whether no parser takes a text for anything else than a text, if it is not odd. It begins with one of plainFirst, perhaps after one
+// or two dashes, and goes on with those and plainRest; a single colon or space may stand before each of them.
+func isPlain(s string) bool {
+	s = strings.TrimPrefix(strings.TrimPrefix(s, "-"), "-")
+	if s == "" || !isPlainFirst(s[0]) {
+		return false
+	}
+	for i := 1; i < len(s); i++ {
+		if c := s[i]; c == ':' || c == ' ' {
+			if i++; i == len(s) {
+				return false
+			}
+		}
+		if c := s[i]; !isPlainFirst(c) && strings.IndexByte(",+@%=()-", c) < 0 {
+			return false
+		}
+	}
+	return true
+}
 
-// numeric are texts that some parser may take for a number, a time or a date.
-var numeric = regexp.MustCompile(`(?i)^[-+.]?[0-9][-+0-9._:eobx]*$|^[-+]?0x|^[0-9][0-9][0-9][0-9]-`)
+func isPlainFirst(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || isDigit(c) || c == '_' || c == '/' || c == '.'
+}
 
-// longPlain keeps the patterns off long texts.
+func isDigit(c byte) bool { return c >= '0' && c <= '9' }
+
+// isNumeric reports whether some parser may take a text for a number, a time or a date.
+func isNumeric(s string) bool {
+	if len(s) >= 5 && s[4] == '-' && isDigit(s[0]) && isDigit(s[1]) && isDigit(s[2]) && isDigit(s[3]) {
+		return true
+	}
+	signed := s
+	if s != "" && (s[0] == '-' || s[0] == '+') {
+		signed = s[1:]
+	}
+	if len(signed) >= 2 && signed[0] == '0' && signed[1]|0x20 == 'x' {
+		return true
+	}
+	if signed == s && s != "" && s[0] == '.' {
+		signed = s[1:]
+	}
+	if signed == "" || !isDigit(signed[0]) {
+		return false
+	}
+	for i := 1; i < len(signed); i++ {
+		if c := signed[i]; !isDigit(c) && strings.IndexByte("-+._:eobxEOBX", c) < 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// longPlain is what is quoted however plain it is.
 const longPlain = 200
 
 // words are texts that some parser takes for a truth value, nothing, or a number.
@@ -193,7 +238,7 @@ var words = map[string]bool{
 
 // appendText appends a text in one line: plain if that is beyond doubt, else in double quotes.
 func appendText(dst []byte, s string) []byte {
-	if len(s) < longPlain && plain.MatchString(s) && !numeric.MatchString(s) && !words[strings.ToLower(s)] && !strings.HasPrefix(s, "...") {
+	if len(s) < longPlain && isPlain(s) && !isNumeric(s) && !words[strings.ToLower(s)] && !strings.HasPrefix(s, "...") {
 		return append(dst, s...)
 	}
 	dst = append(dst, '"')
