@@ -44,7 +44,7 @@ func (r *Run) write(ctx context.Context, kind callKind, call func() ([]byte, err
 			if refused++; refused > maxRefused {
 				return nil, repeated, err
 			}
-		case fail.Is(err, fail.Transient) && !admission(err):
+		case fail.Is(err, fail.Transient) && !admission(err) && !tooLarge(err) && !clash(err):
 			repeated = true
 			if tries++; tries > maxTries {
 				return nil, repeated, err

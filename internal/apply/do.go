@@ -4,6 +4,7 @@ package apply
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -47,6 +48,13 @@ func (w *work) warn(format string, args ...any) {
 	w.warning += fmt.Sprintf(format, args...)
 }
 
+// tell warns of what one has to know of an object that was made.
+func (w *work) tell() {
+	for _, text := range w.taken.Created {
+		w.warn("%s: %s", w.Step.Target, text)
+	}
+}
+
 // do brings one object to the target.
 func (r *Run) do(ctx context.Context, j Job) {
 	w, err := r.prepare(ctx, j)
@@ -54,13 +62,16 @@ func (r *Run) do(ctx context.Context, j Job) {
 		r.outcome(j, report.Failed, message(err), "")
 		return
 	}
-	if r.o.DryRun {
-		r.predict(ctx, w)
+	if r.waits(w) {
 		return
 	}
 	siblings := r.siblings(w.t, w.Step.Target.Namespace)
 	if live, ok := siblings.find(w.Step.Target.Name); ok {
 		r.meet(ctx, w, live, false)
+		return
+	}
+	if r.o.DryRun {
+		r.predict(ctx, w, siblings)
 		return
 	}
 	if err := r.provision(ctx, w); err != nil {
@@ -87,7 +98,7 @@ func (r *Run) prepare(ctx context.Context, j Job) (*work, error) {
 		return bareNamespace(j), nil
 	}
 	w := &work{Job: j, t: object.Type{
-		Group: j.Entry.Ref.Group, Version: j.Entry.Version, Resource: j.Entry.Ref.Resource, Kind: j.Entry.Kind,
+		Group: j.Entry.Ref.Group, Version: cmp.Or(j.Step.Convert, j.Entry.Version), Resource: j.Entry.Ref.Resource, Kind: j.Entry.Kind,
 		Namespaced: j.Entry.Ref.Namespace != "",
 	}}
 	body, err := w.takeFields()
@@ -99,7 +110,11 @@ func (r *Run) prepare(ctx context.Context, j Job) (*work, error) {
 		return nil, fail.Errorf(fail.Corrupt, "decode %s: %w", j.Entry.Ref, err)
 	}
 	env := r.o.Env
-	env.Reprovision = j.Step.Reprovision
+	env.Reprovision, env.Convert = j.Step.Reprovision, j.Step.Convert
+	env.Argo = bytes.Contains(w.fields, []byte(`"manager":"argocd`))
+	if r.o.Modify != nil {
+		env.Modify = func(o *unstructured.Unstructured) error { return r.o.Modify(o, j.Entry.Ref) }
+	}
 	if w.taken, err = rule.Transform(w.obj, env); err != nil {
 		return nil, fail.Errorf(fail.Corrupt, "transform %s: %w", j.Entry.Ref, err)
 	}
@@ -109,7 +124,7 @@ func (r *Run) prepare(ctx context.Context, j Job) (*work, error) {
 	if r.wantsStatus(w) {
 		w.status = w.taken.Status
 	}
-	if !r.o.DryRun && j.Step.Owned {
+	if j.Step.Owned {
 		r.link(ctx, w)
 	}
 	return w, nil
@@ -142,21 +157,28 @@ func bareNamespace(j Job) *work {
 
 // create posts the object. Whether it exists is found out that way.
 func (r *Run) create(ctx context.Context, w *work, siblings *siblings) {
+	r.uninject(ctx, w)
+	unpaused := w.obj.Object["spec"]
+	paused := pause(w)
 	body, err := w.obj.MarshalJSON()
 	if err != nil {
 		r.outcome(w.Job, report.Failed, err.Error(), "")
 		return
 	}
 	response, repeated, err := r.post(ctx, w, body)
+	if paused {
+		w.obj.Object["spec"] = unpaused // what it is compared with, if it exists
+		if err == nil {
+			r.mu.Lock()
+			r.paused = append(r.paused, pausedObject{Warning{Ref: w.Step.Target}, w.t})
+			r.mu.Unlock()
+		}
+	}
 	if err == nil {
 		r.created(ctx, w, response)
 		return
 	}
 	if context.Cause(ctx) != nil {
-		return
-	}
-	if isNamespace(w) && fail.Is(err, fail.Busy) { // it was waited for long enough
-		r.outcome(w.Job, report.Failed, message(err), "")
 		return
 	}
 	// Admission and allocation come before the name is looked at: whatever the refusal says, the object may be there.
@@ -171,14 +193,24 @@ func (r *Run) create(ctx context.Context, w *work, siblings *siblings) {
 			return
 		}
 	}
+	if response, err = r.relent(ctx, w, err); err == nil {
+		r.created(ctx, w, response)
+		return
+	}
 	r.fails(w.Job, err)
 }
 
-// post creates an object. A kind whose definition this run has brought may need a moment until every handler knows it, and a
-// namespace under deletion has to go first.
+// writing are the options of a call that changes something.
+func (r *Run) writing() cluster.WriteOptions {
+	o := writeOptions
+	o.DryRun = r.o.DryRun
+	return o
+}
+
+// post creates an object. A kind whose definition this run has brought may need a moment until every handler knows it.
 func (r *Run) post(ctx context.Context, w *work, body []byte) ([]byte, bool, error) {
 	call := func() ([]byte, error) {
-		return r.o.Target.Create(ctx, w.t, w.Step.Target.Namespace, body, writeOptions)
+		return r.o.Target.Create(ctx, w.t, w.Step.Target.Namespace, body, r.writing())
 	}
 	response, repeated, err := r.write(ctx, callKind{"create", w.t.GroupResource()}, call)
 	for pause := firstPause; fail.Is(err, fail.NotFound) && !r.served(w.t) && pause < 2*longest; pause *= 2 {
@@ -187,15 +219,6 @@ func (r *Run) post(ctx context.Context, w *work, body []byte) ([]byte, bool, err
 		}
 		response, repeated, err = r.write(ctx, callKind{"create", w.t.GroupResource()}, call)
 	}
-	if isNamespace(w) && fail.Is(err, fail.Exists) {
-		gone, waitErr := r.awaitGone(ctx, w)
-		if waitErr != nil {
-			return nil, repeated, waitErr
-		}
-		if gone {
-			response, repeated, err = r.write(ctx, callKind{"create", w.t.GroupResource()}, call)
-		}
-	}
 	return response, repeated, err
 }
 
@@ -203,6 +226,13 @@ func isNamespace(w *work) bool { return w.t.Resource == "namespaces" && w.t.Grou
 
 // created finishes an object that was just made: its status, if asked for, and the saved managedFields.
 func (r *Run) created(ctx context.Context, w *work, response []byte) {
+	r.finished(ctx, w, response)
+	w.tell()
+	r.outcome(w.Job, report.Created, "", w.warning)
+}
+
+// finished brings an object that was just made to the state that was saved.
+func (r *Run) finished(ctx context.Context, w *work, response []byte) {
 	if w.status != nil {
 		response = r.putStatus(ctx, w, response)
 	}
@@ -211,7 +241,6 @@ func (r *Run) created(ctx context.Context, w *work, response []byte) {
 	}
 	r.note(w, response)
 	r.made(w.t, response)
-	r.outcome(w.Job, report.Created, "", w.warning)
 }
 
 // made remembers how new the newest object is of the kind that the stage's barrier watches.
@@ -252,7 +281,7 @@ func (r *Run) note(w *work, live []byte) {
 // putManagedFields puts the server's own answer back with only the saved managedFields exchanged. Who owns which field is part of
 // the object, but a target that refuses it does not make the object useless: that is a warning.
 func (r *Run) putManagedFields(ctx context.Context, w *work, response []byte) []byte {
-	name, o := w.Step.Target.Name, writeOptions
+	name, o := w.Step.Target.Name, r.writing()
 	o.Metadata = true // nobody looks at the rest of the answer
 	body, _, err := object.SpliceMetadata(response, managedFields, w.fields)
 	if err == nil {
@@ -274,7 +303,7 @@ func (r *Run) putManagedFields(ctx context.Context, w *work, response []byte) []
 }
 
 func (r *Run) patch(ctx context.Context, t object.Type, ref object.Ref, patch []byte, subresource string) ([]byte, error) {
-	o := writeOptions
+	o := r.writing()
 	o.Subresource = subresource
 	body, _, err := r.write(ctx, callKind{"patch", t.GroupResource()}, func() ([]byte, error) {
 		return r.o.Target.Patch(ctx, t, ref.Namespace, ref.Name, types.MergePatchType, patch, o)

@@ -113,7 +113,7 @@ func (r *Run) Finish(ctx context.Context) []Warning {
 		}
 	}
 	r.late = nil
-	return warnings
+	return append(warnings, r.unpause(ctx)...)
 }
 
 func (r *Run) linkLate(ctx context.Context, l lateLink) string {

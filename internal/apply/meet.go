@@ -6,8 +6,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 
-	jsonpatch "github.com/evanphx/json-patch"
+	jsonpatch "github.com/evanphx/json-patch/v5"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 
@@ -29,6 +31,10 @@ func (r *Run) meet(ctx context.Context, w *work, body []byte, repeated bool) {
 		r.created(ctx, w, body)
 		return
 	}
+	if live.GetDeletionTimestamp() != nil && isNamespace(w) {
+		r.hold(w, body)
+		return
+	}
 	if live.GetDeletionTimestamp() != nil {
 		r.fails(w.Job, fail.Errorf(fail.Busy, "it exists and is being deleted"))
 		return
@@ -39,26 +45,71 @@ func (r *Run) meet(ctx context.Context, w *work, body []byte, repeated bool) {
 	}
 	w.missing = nil // references of existing objects are left alone
 	r.note(w, body)
-	want := w.obj.DeepCopy()
-	rule.Adopt(want, live)
+	reason, ofCluster := generated(w.Job)
+	if ofCluster && r.madeSpace(w.Step.Target.Namespace) {
+		r.companion(ctx, w, live)
+		return
+	}
 	if w.t.Resource == "serviceaccounts" && w.t.Group == "" {
 		r.mergeAccount(ctx, w, live)
 		return
 	}
-	equal, differences := object.Same(want, live, object.SameOptions{Status: w.status != nil, Max: 1})
+	if w.t.Resource == "pods" && w.t.Group == "" { // what a mesh puts in is the mesh's
+		rule.Uninject(w.obj)
+		rule.Uninject(live)
+	}
+	want := r.desired(ctx, w, live)
+	equal, differences := r.same(w, want, live)
 	if equal {
 		r.unchanged(ctx, w, live)
 		return
 	}
-	if reason, ok := generated(w.Job); ok {
+	if ofCluster {
 		r.outcome(w.Job, report.Skipped, "exists in another state: "+reason, w.warning)
 		return
 	}
-	if r.o.Policy == velerov1.PolicyTypeUpdate && !held(want, live) {
+	if r.updates() && !held(want, live) {
+		if kind := keeper(w, live); kind != "" {
+			r.outcome(w.Job, report.Skipped, "exists in another state: its "+kind+" looks after it", w.warning)
+			return
+		}
 		r.update(ctx, w, want, live)
 		return
 	}
 	r.outcome(w.Job, report.Skipped, fmt.Sprintf("exists in another state: %s", differences[0]), r.existsWarning(w))
+}
+
+func (r *Run) updates() bool {
+	return r.o.Policy == velerov1.PolicyTypeUpdate || r.o.Policy == velerov1.PolicyTypeRecreate
+}
+
+// desired is what the live object has to become: the saved state, but for what the target has decided since.
+func (r *Run) desired(ctx context.Context, w *work, live *unstructured.Unstructured) *unstructured.Unstructured {
+	want := w.obj.DeepCopy()
+	rule.Adopt(want, live)
+	r.keepScale(ctx, w, want, live)
+	return want
+}
+
+// same compares as the normalisation says. A status that was asked for counts where it would be written.
+func (r *Run) same(w *work, want, live *unstructured.Unstructured) (bool, []object.Difference) {
+	if w.status == nil || !r.updates() {
+		return object.Same(want, live, object.SameOptions{Max: 1})
+	}
+	full := &unstructured.Unstructured{Object: maps.Clone(want.Object)}
+	full.Object["status"] = w.status
+	return object.Same(full, live, object.SameOptions{Status: true, Max: 1})
+}
+
+// keeper is the kind of the workload that holds a live pod, and makes it as it wants it.
+func keeper(w *work, live *unstructured.Unstructured) string {
+	if w.t.Resource != "pods" || w.t.Group != "" {
+		return ""
+	}
+	if owner := metav1.GetControllerOf(live); owner != nil {
+		return owner.Kind
+	}
+	return ""
 }
 
 // held reports whether the live object is a volume that another claim holds: no policy takes it away from there.
@@ -96,7 +147,7 @@ func (r *Run) existsWarning(w *work) string {
 
 // unchanged leaves an object as it is; the policy update gives it the labels of this restore, as Velero does.
 func (r *Run) unchanged(ctx context.Context, w *work, live *unstructured.Unstructured) {
-	if !r.o.DryRun && r.o.Policy == velerov1.PolicyTypeUpdate && !ours(r.o.Env, live) && !isNamespace(w) {
+	if !r.o.DryRun && r.updates() && !ours(r.o.Env, live) && !isNamespace(w) {
 		if _, err := r.patch(ctx, w.t, w.Step.Target, labelPatch(r.o.Env), ""); err != nil {
 			w.warn("labels of %s not set: %s", w.Step.Target, message(err))
 		}
@@ -107,10 +158,6 @@ func (r *Run) unchanged(ctx context.Context, w *work, live *unstructured.Unstruc
 // update brings an object to its saved state: a merge patch against exactly the state that was read. If the server does not take it
 // (an immutable field), the object gets the labels only, and a warning.
 func (r *Run) update(ctx context.Context, w *work, want, live *unstructured.Unstructured) {
-	if r.o.DryRun {
-		r.outcome(w.Job, report.Updated, "", w.warning)
-		return
-	}
 	for range maxTries {
 		patch, err := mergePatch(want, live)
 		if err != nil {
@@ -127,7 +174,7 @@ func (r *Run) update(ctx context.Context, w *work, want, live *unstructured.Unst
 			return
 		}
 		if !fail.Is(err, fail.Busy) {
-			r.updateFailed(ctx, w, err)
+			r.updateFailed(ctx, w, live, err)
 			return
 		}
 		// Somebody changed it since: look again.
@@ -140,17 +187,25 @@ func (r *Run) update(ctx context.Context, w *work, want, live *unstructured.Unst
 			r.outcome(w.Job, report.Failed, err.Error(), "")
 			return
 		}
-		want = w.obj.DeepCopy()
-		rule.Adopt(want, live)
+		want = r.desired(ctx, w, live)
 	}
 	r.fails(w.Job, fail.Errorf(fail.Busy, "it keeps changing"))
 }
 
-func (r *Run) updateFailed(ctx context.Context, w *work, err error) {
+func (r *Run) updateFailed(ctx context.Context, w *work, live *unstructured.Unstructured, err error) {
 	if !fail.Is(err, fail.Invalid) || admission(err) {
 		r.fails(w.Job, err)
 		return
 	}
+	if r.o.Policy == velerov1.PolicyTypeRecreate {
+		r.recreate(ctx, w, live, err)
+		return
+	}
+	r.leave(ctx, w, err)
+}
+
+// leave gives an object that cannot be changed the labels only, and a warning.
+func (r *Run) leave(ctx context.Context, w *work, err error) {
 	w.warn("could not update %s: %s", w.Step.Target, message(err))
 	if _, err := r.patch(ctx, w.t, w.Step.Target, labelPatch(r.o.Env), ""); err != nil {
 		w.warn("labels of %s not set: %s", w.Step.Target, message(err))
@@ -187,6 +242,20 @@ func mergePatch(want, live *unstructured.Unstructured) ([]byte, error) {
 
 // mergeAccount adds what the saved service account has to the live one, whatever the policy: the target's own additions stay.
 func (r *Run) mergeAccount(ctx context.Context, w *work, live *unstructured.Unstructured) {
+	patch := accountPatch(w, live, r.o.Env)
+	if patch == nil {
+		r.outcome(w.Job, report.Unchanged, "", w.warning)
+		return
+	}
+	if _, err := r.patch(ctx, w.t, w.Step.Target, patch, ""); err != nil {
+		r.fails(w.Job, err)
+		return
+	}
+	r.outcome(w.Job, report.Updated, "", w.warning)
+}
+
+// accountPatch is what the live service account lacks of the saved one; nil if nothing.
+func accountPatch(w *work, live *unstructured.Unstructured, env rule.Env) []byte {
 	patch := map[string]any{}
 	for _, key := range []string{"secrets", "imagePullSecrets"} {
 		if merged, more := mergeNamed(live.Object[key], w.obj.Object[key]); more {
@@ -195,33 +264,18 @@ func (r *Run) mergeAccount(ctx context.Context, w *work, live *unstructured.Unst
 	}
 	metadata := map[string]any{}
 	labels := w.obj.GetLabels()
-	for key := range r.o.Env.Labels() {
+	for key := range env.Labels() {
 		delete(labels, key)
 	}
 	addMissing(metadata, "labels", live.GetLabels(), labels)
 	addMissing(metadata, "annotations", live.GetAnnotations(), w.obj.GetAnnotations())
-	if len(metadata) > 0 {
-		patch["metadata"] = metadata
-	}
-	if len(patch) == 0 {
-		r.outcome(w.Job, report.Unchanged, "", w.warning)
-		return
-	}
-	if r.o.DryRun {
-		r.outcome(w.Job, report.Updated, "", w.warning)
-		return
+	if len(metadata) == 0 && len(patch) == 0 {
+		return nil
 	}
 	metadata["resourceVersion"] = live.GetResourceVersion()
 	patch["metadata"] = metadata
-	body, err := json.Marshal(patch)
-	if err == nil {
-		_, err = r.patch(ctx, w.t, w.Step.Target, body, "")
-	}
-	if err != nil {
-		r.fails(w.Job, err)
-		return
-	}
-	r.outcome(w.Job, report.Updated, "", w.warning)
+	body, _ := json.Marshal(patch) // it was made of JSON
+	return body
 }
 
 // mergeNamed appends the references of saved that live does not have.
@@ -251,19 +305,5 @@ func addMissing(to map[string]any, key string, live, saved map[string]string) {
 	}
 	if len(added) > 0 {
 		to[key] = added
-	}
-}
-
-// predict reports what would come of a job, by reading only.
-func (r *Run) predict(ctx context.Context, w *work) {
-	siblings := r.siblings(w.t, w.Step.Target.Namespace)
-	live, err := siblings.get(ctx, w.Step.Target.Name)
-	switch {
-	case fail.Is(err, fail.NotFound):
-		r.outcome(w.Job, report.Created, "", w.warning)
-	case err != nil:
-		r.outcome(w.Job, report.Failed, message(err), "")
-	default:
-		r.meet(ctx, w, live, false)
 	}
 }

@@ -21,11 +21,13 @@ import (
 type Options struct {
 	Target Target
 	Env    rule.Env
+	// Modify, if set, changes objects as the user has asked for; ref is the name in the backup.
+	Modify func(o *unstructured.Unstructured, ref object.Ref) error
 	// Policy says what becomes of objects that exist and differ.
 	Policy velerov1.PolicyType
 	// Status reports whether the saved status of a kind is written, too; nil: of none.
 	Status func(group, resource string) bool
-	// DryRun only reads, and reports what would happen.
+	// DryRun changes nothing, and reports what would happen: by the server's own dry run, where there is something to ask it about.
 	DryRun bool
 	// Types are all versions that the target serves; they lead from the kind in an ownerReference to a resource.
 	Types []object.Type
@@ -63,18 +65,25 @@ type Run struct {
 	kinds map[string]object.Type // "group/Kind" → the type in its preferred version
 	has   map[place]bool         // what the target served before the run
 
-	mu       sync.Mutex
-	links    map[string]string // saved UID → UID in the target, of what others name as owner
-	late     []lateLink
-	deferred map[int]error // item → why it has to be tried again
-	progress int           // objects that were made or changed
-	newest   uint64        // highest resourceVersion of what the stage made of the watched kind
-	known    map[place]*siblings
-	places   []place // of known, the oldest first
-	lists    lists
-	watched  string // group-resource that the stage's barrier watches; set between stages only
-	idle     int    // rounds in which nothing got on
-	final    bool   // no further round: what fails now has failed
+	mu        sync.Mutex
+	links     map[string]string // saved UID → UID in the target, of what others name as owner
+	late      []lateLink
+	paused    []pausedObject
+	spaces    map[string]bool            // namespaces that this run has made, or would make
+	held      map[string]*heldSpace      // namespaces that have to go first
+	scalers   map[string]map[string]bool // namespace → "Kind/name" of what autoscalers there scale
+	injecting func() bool                // whether the target has webhooks of a mesh; asked once
+	stands    map[string]bool            // namespaces of the backup → whether the target has them
+	promised  map[string]bool            // names that a dry run has said to be made, and that others ask for
+	deferred  map[int]error              // item → why it has to be tried again
+	progress  int                        // objects that were made or changed
+	newest    uint64                     // highest resourceVersion of what the stage made of the watched kind
+	known     map[place]*siblings
+	places    []place // of known, the oldest first
+	lists     lists
+	watched   string // group-resource that the stage's barrier watches; set between stages only
+	idle      int    // rounds in which nothing got on
+	final     bool   // no further round: what fails now has failed
 
 	definitions []string // CustomResourceDefinitions of the stage
 }
@@ -90,6 +99,7 @@ func New(o Options) *Run {
 	r := &Run{
 		o: o, limit: newLimiter(o.Concurrency, o.Now), bytes: semaphore.NewWeighted(maxBytes), kinds: map[string]object.Type{},
 		links: map[string]string{}, deferred: map[int]error{}, known: map[place]*siblings{}, has: map[place]bool{},
+		spaces: map[string]bool{}, held: map[string]*heldSpace{}, scalers: map[string]map[string]bool{}, promised: map[string]bool{}, stands: map[string]bool{},
 	}
 	for _, t := range o.Types {
 		r.has[place{t.GroupVersion(), t.Resource, ""}] = true
@@ -185,13 +195,16 @@ func (r *Run) outcome(j Job, action report.Action, reason, warning string) {
 	if action == report.Created || action == report.Updated {
 		r.progress++
 	}
+	if action == report.Created && item.Ref.Resource == "namespaces" && item.Ref.Group == "" {
+		r.spaces[item.Ref.Name] = true
+	}
 	r.o.Outcome(item)
 }
 
 // fails reports a job as failed, or puts it off to a later round.
 func (r *Run) fails(j Job, err error) {
 	r.mu.Lock()
-	again := !r.final && j.Step.Item >= 0 && passing(err)
+	again := !r.final && !r.o.DryRun && j.Step.Item >= 0 && passing(err)
 	if again {
 		r.deferred[j.Step.Item] = err
 	}

@@ -29,5 +29,6 @@ type Reader interface {
 type Writer interface {
 	Create(ctx context.Context, t object.Type, namespace string, body []byte, o cluster.WriteOptions) ([]byte, error)
 	Update(ctx context.Context, t object.Type, namespace, name string, body []byte, o cluster.WriteOptions) ([]byte, error)
+	Delete(ctx context.Context, t object.Type, namespace, name string, o cluster.DeleteOptions) error
 	Patch(ctx context.Context, t object.Type, namespace, name string, patch types.PatchType, body []byte, o cluster.WriteOptions) ([]byte, error)
 }

@@ -35,6 +35,7 @@ type Restores struct {
 	Concurrent  int
 	ItemTimeout time.Duration
 	Terminating time.Duration // how long namespaces that are being deleted are waited for
+	Priorities  string        // resources that come first, "-", and last
 	// ResourceTimeout bounds the wait for hooks that name no bound, after everything else is restored.
 	ResourceTimeout time.Duration
 }

@@ -14,6 +14,7 @@ import (
 
 	velerov1 "hozon.dev/hozon/api/velero/v1"
 	"hozon.dev/hozon/internal/fail"
+	"hozon.dev/hozon/internal/plan"
 	"hozon.dev/hozon/internal/report"
 	"hozon.dev/hozon/internal/restore"
 	"hozon.dev/hozon/internal/store"
@@ -78,7 +79,7 @@ func (r *Restores) once(ctx context.Context, o *velerov1.Restore) (restore.Resul
 	defer making.close()
 	engine := restore.Engine{Target: r.Cluster, Store: st, Now: r.Now, Observe: counting{seen}, Volumes: making}
 	return engine.Run(ctx, asked, restore.Options{
-		Run: run(o), Notes: leftOut(o), Terminating: r.Terminating, Again: attempt(o) > 1, HookWait: r.ResourceTimeout, AllowFailed: o.Annotations[velerov1.AnnotationAllowFailed] == "true",
+		Run: run(o), Notes: leftOut(o), Terminating: r.Terminating, Priorities: plan.ParsePriorities(r.Priorities), Again: attempt(o) > 1, HookWait: r.ResourceTimeout, AllowFailed: o.Annotations[velerov1.AnnotationAllowFailed] == "true",
 		Check: func(ctx context.Context) error { return r.ours(ctx, o) },
 	})
 }

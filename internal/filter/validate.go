@@ -53,7 +53,7 @@ func ValidateRestore(spec velerov1.RestoreSpec) []string {
 		out = append(out, "Either a backup or schedule must be specified as a source for the restore, but not both")
 	}
 	switch spec.ExistingResourcePolicy {
-	case "", velerov1.PolicyTypeNone, velerov1.PolicyTypeUpdate:
+	case "", velerov1.PolicyTypeNone, velerov1.PolicyTypeUpdate, velerov1.PolicyTypeRecreate:
 	default:
 		out = append(out, fmt.Sprintf("Invalid ExistingResourcePolicy: %s", spec.ExistingResourcePolicy))
 	}

@@ -31,7 +31,7 @@ type builder struct {
 // Build makes the plan. Its errors are fail.Invalid: a request that cannot be meant. The entries must not change any more.
 func Build(entries *Entries, req Request, facts Facts) (*Plan, error) {
 	b := &builder{
-		Entries: entries, req: req, facts: facts, plan: &Plan{entries: entries, mapping: req.Spec.NamespaceMapping, clones: req.Clones},
+		Entries: entries, req: req, facts: facts, plan: &Plan{entries: entries, mapping: req.Spec.NamespaceMapping, clones: req.Clones, converted: map[uint32]string{}},
 		taken: make([]bool, entries.Len()), left: map[int]verdict{}, places: make([]order, entries.Len()), owning: map[uid]int{},
 	}
 	if err := checkMapping(req.Spec.NamespaceMapping); err != nil {
@@ -214,5 +214,5 @@ func (b *builder) unserved() {
 
 // Updates reports whether the spec asks for existing objects to be brought to their saved state.
 func Updates(spec velerov1.RestoreSpec) bool {
-	return spec.ExistingResourcePolicy == velerov1.PolicyTypeUpdate
+	return spec.ExistingResourcePolicy == velerov1.PolicyTypeUpdate || spec.ExistingResourcePolicy == velerov1.PolicyTypeRecreate
 }

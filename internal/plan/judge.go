@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 
+	velerov1 "hozon.dev/hozon/api/velero/v1"
 	"hozon.dev/hozon/internal/object"
 	"hozon.dev/hozon/internal/plan/rule"
 )
@@ -70,11 +71,41 @@ func (b *builder) reprovisions(i int) bool {
 
 // available reports whether the target has the kind, or will have it once the plan's definitions are in.
 func (b *builder) available(i int) bool {
-	if b.served(i) {
+	if b.served(i) || b.conversion(i) != "" {
 		return true
 	}
 	j, ok := b.definitions[b.groupResource(i)]
 	return ok && b.taken[j] && b.skip(j) == "" && b.served(j)
+}
+
+// conversion is the version that the target serves and that the entry's objects can be written in without a loss, if it does not serve theirs;
+// "" if there is none.
+func (b *builder) conversion(i int) string {
+	kind := b.records.at(i).kind
+	if version, known := b.plan.converted[kind]; known {
+		return version
+	}
+	version := ""
+	if served := b.types[b.groupResource(i)]; len(served) > 0 && !b.served(i) {
+		e := b.kinds.all[kind]
+		if to := rule.Converts(e.group, e.version, e.kind); served[to] {
+			version = to
+		} else if b.facts.Renames[b.groupResource(i)] {
+			version = b.preferredVersion(i)
+		}
+	}
+	b.plan.converted[kind] = version
+	return version
+}
+
+// preferredVersion is that of the target.
+func (b *builder) preferredVersion(i int) string {
+	for _, t := range b.facts.Types {
+		if t.Preferred && t.GroupResource() == b.groupResource(i) {
+			return t.Version
+		}
+	}
+	return b.otherVersion(i)
 }
 
 func (b *builder) otherVersion(i int) string {
@@ -142,11 +173,19 @@ func (b *builder) root(i int) int {
 	return i
 }
 
-// outdated reports whether the workload exists in the target with another template that the restore leaves alone.
+// outdated reports whether the workload exists in the target with another template that the restore leaves alone. An update cannot change
+// the selector: then the saved pods would be nobody's.
 func (b *builder) outdated(i int) bool {
 	live, exists := b.facts.Templates[b.plan.target(b.Ref(i))]
-	if more := b.More(i); exists && more != nil && !(Updates(b.req.Spec) && b.taken[i]) {
-		return live != more.Template
+	more := b.More(i)
+	if !exists || more == nil {
+		return false
 	}
-	return false
+	switch policy := b.req.Spec.ExistingResourcePolicy; {
+	case b.taken[i] && policy == velerov1.PolicyTypeRecreate:
+		return false
+	case b.taken[i] && policy == velerov1.PolicyTypeUpdate:
+		return live.Selector != more.Selector
+	}
+	return live.Template != more.Template
 }

@@ -2,6 +2,8 @@
 
 package plan
 
+import "strings"
+
 // Level is a place in the order of a restore. Everything of a level is there before the next one starts.
 type Level uint8
 
@@ -15,17 +17,19 @@ const (
 	Credentials                // what names accounts and roles: bindings, secrets; and Endpoints, before the Services that they serve
 	FixedPorts                 // Services that keep a node port, before any that is given one
 	Services                   // other Services
+	Early                      // kinds that the user wants before others
 	Others                     // every other kind, custom resources too
 	Pods                       // and ControllerRevisions; until watchers see them, so that their controllers do not make new ones
 	ReplicaSets                // until watchers see them
 	Controllers                // Deployments, StatefulSets, DaemonSets, Jobs, …
+	Late                       // what sets controllers of its kind to work that need all of the above
 	Constraints                // quotas, limits, disruption budgets, autoscalers: they must not act on what is half there
 	Gates                      // admission webhooks and policies, APIServices: they would stand in the way of all before
 )
 
 var levelNames = [...]string{
 	"definitions", "namespaces", "prerequisites", "volumes", "claims", "accounts", "credentials", "fixed-ports", "services",
-	"others", "pods", "replicasets", "controllers", "constraints", "gates",
+	"early", "others", "pods", "replicasets", "controllers", "late", "constraints", "gates",
 }
 
 func (l Level) String() string { return levelNames[l] }
@@ -72,10 +76,18 @@ var levels = map[string]Level{
 	"cronjobs.batch":         Controllers,
 	"replicationcontrollers": Controllers,
 
+	// Velero's default for what comes last.
+	"clusterbootstraps.run.tanzu.vmware.com":      Late,
+	"clusters.cluster.x-k8s.io":                   Late,
+	"clusterresourcesets.addons.cluster.x-k8s.io": Late,
+	"apps.kappctrl.k14s.io":                       Late,
+	"packageinstalls.packaging.carvel.dev":        Late,
+
 	"resourcequotas":                       Constraints,
 	"limitranges":                          ReplicaSets, // after the saved pods, which it would change, and before the pods that Jobs make
 	"poddisruptionbudgets.policy":          Constraints,
 	"horizontalpodautoscalers.autoscaling": Constraints,
+	"scaledobjects.keda.sh":                Constraints,
 
 	"validatingwebhookconfigurations.admissionregistration.k8s.io":   Gates,
 	"mutatingwebhookconfigurations.admissionregistration.k8s.io":     Gates,
@@ -87,13 +99,45 @@ var levels = map[string]Level{
 }
 
 // levelOf is where an object belongs if nothing owns it.
-func (b *builder) levelOf(i int) Level {
-	level, ok := levels[b.groupResource(i)]
+func (b *builder) levelOf(i int) order {
+	gr := b.groupResource(i)
+	level, ok := levels[gr]
 	if !ok {
-		return Others
+		return b.req.Priorities.order(gr)
 	}
 	if more := b.More(i); level == Services && more != nil && more.FixedPorts {
-		return FixedPorts
+		level = FixedPorts
 	}
-	return level
+	return order{level: level}
+}
+
+// Priorities are places in the order for kinds that have none of their own: by what needs what, a plan puts the kinds that it knows.
+type Priorities struct {
+	high, low map[string]int32 // group-resource → place
+}
+
+// ParsePriorities reads Velero's list of resources: what comes first, "-", what comes last. "" is none.
+func ParsePriorities(list string) Priorities {
+	p := Priorities{high: map[string]int32{}, low: map[string]int32{}}
+	into := p.high
+	for i, name := range strings.Split(list, ",") {
+		switch name = strings.TrimSpace(name); name {
+		case "":
+		case "-":
+			into = p.low
+		default:
+			into[name] = int32(i)
+		}
+	}
+	return p
+}
+
+func (p Priorities) order(groupResource string) order {
+	if n, ok := p.high[groupResource]; ok {
+		return order{level: Early, depth: n}
+	}
+	if n, ok := p.low[groupResource]; ok {
+		return order{level: Late, depth: n}
+	}
+	return order{level: Others}
 }

@@ -81,7 +81,8 @@ func (b *builder) place(i int, visiting map[int]bool) order {
 	if o := b.places[i]; o.placed {
 		return o
 	}
-	o := order{level: b.levelOf(i), placed: true}
+	o := b.levelOf(i)
+	o.placed = true
 	if o.level <= Prerequisites || visiting[i] {
 		if !visiting[i] {
 			b.places[i] = o

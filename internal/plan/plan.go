@@ -25,9 +25,14 @@ type Entry struct {
 // Facts are what the plan has to know of the target.
 type Facts struct {
 	Types []object.Type // every version that it serves
-	// Templates are the hashes of the pod templates (rule.TemplateHash) of the workloads that exist, by their names there.
-	Templates map[object.Ref]uint64
+	// Templates are the workloads that exist, by their names there.
+	Templates map[object.Ref]Template
+	// Renames are the custom resources ("gears.example.com") whose versions differ in nothing but their name: the target converts none.
+	Renames map[string]bool
 }
+
+// Template is what makes the pods of a workload: hashes by rule.Workload.
+type Template struct{ Template, Selector uint64 }
 
 // Request is what is asked for.
 type Request struct {
@@ -37,6 +42,8 @@ type Request struct {
 	Volumes map[string]bool
 	// Clones are the new names of volumes whose own is taken.
 	Clones map[string]string
+	// Priorities are what the user wants first and last, of kinds that the plan has no place for.
+	Priorities Priorities
 }
 
 // Step is one object to make, or to leave out.
@@ -47,8 +54,10 @@ type Step struct {
 	// Warning says that the skip is a loss somebody should look at.
 	Warning     bool
 	Reprovision bool // a claim that asks for a new volume
-	Owned       bool // has owners that its references are to be linked to
-	Owns        bool // others are linked to it
+	// Convert is the version that the object is made in, if the target does not serve the saved one; else "".
+	Convert string
+	Owned   bool // has owners that its references are to be linked to
+	Owns    bool // others are linked to it
 }
 
 // Stage is a set of steps that do not wait for each other. When all are done, what the Level asks for is waited for.
@@ -92,6 +101,7 @@ func (s *Stage) Step(i int) Step {
 	it := s.items[i]
 	return Step{
 		Item: int(it.entry), Target: s.plan.target(s.plan.entries.Ref(int(it.entry))),
+		Convert:     s.plan.converted[s.plan.entries.records.at(int(it.entry)).kind],
 		Reprovision: it.flags&reprovision != 0, Owned: it.flags&owned != 0, Owns: it.flags&owns != 0,
 	}
 }
@@ -116,7 +126,9 @@ type Plan struct {
 	entries *Entries
 	mapping map[string]string // of namespaces
 	clones  map[string]string // of volumes
-	skips   []skip            // in the order of object.Compare of their entries
+	// converted has the version that objects of a kind (an index of the entries' kinds) are made in, where that is not the saved one.
+	converted map[uint32]string
+	skips     []skip // in the order of object.Compare of their entries
 }
 
 // skip is an entry that is left out.
@@ -155,6 +167,24 @@ func (p *Plan) Only(entries []int) *Stage {
 		}
 	}
 	return only
+}
+
+// Within are the plan's stages, with only the steps that are about these entries.
+func (p *Plan) Within(entries []int) []Stage {
+	slices.Sort(entries)
+	var stages []Stage
+	for i := range p.Stages {
+		part := Stage{Level: p.Stages[i].Level, Depth: p.Stages[i].Depth, plan: p}
+		for _, it := range p.Stages[i].items {
+			if _, ok := slices.BinarySearch(entries, int(it.entry)); ok {
+				part.items = append(part.items, it)
+			}
+		}
+		if len(part.items) > 0 {
+			stages = append(stages, part)
+		}
+	}
+	return stages
 }
 
 // target is an object's name in the target.

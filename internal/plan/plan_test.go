@@ -132,10 +132,13 @@ func build(t *testing.T, part map[string][]byte) (name, text string) {
 	}
 	spec.BackupName = "b"
 	entries := entriesOf(t, part["objects.yaml"], string(part["unmatched"]))
-	facts := plan.Facts{Types: served(t, entries, string(part["unserved"])), Templates: map[object.Ref]uint64{}}
+	facts := plan.Facts{Types: served(t, entries, string(part["unserved"])), Templates: map[object.Ref]plan.Template{}}
 	for _, e := range entries {
 		if in(strings.Fields(string(part["templates"])), e.Ref.String()) {
-			facts.Templates[e.Ref] = 1
+			facts.Templates[e.Ref] = plan.Template{Template: 1}
+			if more := e.Traits.More; more != nil {
+				facts.Templates[e.Ref] = plan.Template{Template: 1, Selector: more.Selector}
+			}
 		}
 	}
 	types := slices.Clone(facts.Types)

@@ -8,7 +8,7 @@ import (
 )
 
 // choose picks one entry an object: the version that was preferred at the backup if the target has it, else any that
-// the target has, else the preferred one.
+// the target has, else one that can be written in a version that it has, else the preferred one.
 func (b *builder) choose() {
 	b.chosen = newFinder(b.Entries)
 	for i := range b.Len() {
@@ -21,7 +21,10 @@ func (b *builder) choose() {
 
 func (b *builder) rank(i int) int {
 	rank := 0
-	if b.served(i) {
+	switch {
+	case b.served(i):
+		rank += 4
+	case b.conversion(i) != "":
 		rank += 2
 	}
 	if b.records.at(i).flags&preferred != 0 {

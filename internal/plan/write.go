@@ -45,6 +45,8 @@ func (p *Plan) remark(s Step) string {
 	switch e := p.entries.At(s.Item); {
 	case s.Reprovision:
 		return " (with a new volume)"
+	case s.Convert != "":
+		return fmt.Sprintf(" (in version %s, saved in %s)", s.Convert, e.Version)
 	case !e.Preferred:
 		return fmt.Sprintf(" (in version %s)", e.Version)
 	case e.Ref != s.Target:

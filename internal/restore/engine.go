@@ -21,6 +21,7 @@ import (
 	"hozon.dev/hozon/internal/object"
 	"hozon.dev/hozon/internal/perform"
 	"hozon.dev/hozon/internal/plan"
+	"hozon.dev/hozon/internal/plan/modify"
 	"hozon.dev/hozon/internal/report"
 	"hozon.dev/hozon/internal/store"
 )
@@ -63,6 +64,8 @@ type Options struct {
 	HookWait time.Duration
 	// Again says that a run of this restore has begun before, and came to no end: hooks run also in pods that it has made.
 	Again bool
+	// Priorities are places in the order for kinds that have none of their own.
+	Priorities plan.Priorities
 	// Run is the id of this run, unique; "": a new one.
 	Run string
 	// Notes are warnings that the caller has about the request; they become part of the report.
@@ -95,13 +98,15 @@ type run struct {
 	report  report.Report
 	log     *logbook
 	filter  *filter.Filter
-	types   []object.Type // all versions that the target serves
-	entries *plan.Entries
-	plan    *plan.Plan
-	bodies  map[int][]byte // nil: not kept
-	found   findings
-	volumes volumes
-	hooks   hooks
+	// modifiers change objects as the user has asked for; nil: none do.
+	modifiers *modify.Rules
+	types     []object.Type // all versions that the target serves
+	entries   *plan.Entries
+	plan      *plan.Plan
+	bodies    map[int][]byte // nil: not kept
+	found     findings
+	volumes   volumes
+	hooks     hooks
 }
 
 // Run carries out one restore. The error says why nothing, or not all, could be done: what is wrong with single objects is in the
@@ -198,6 +203,9 @@ func (r *run) admit(ctx context.Context) error {
 	if problems := filter.ValidateRestore(r.restore.Spec); len(problems) > 0 {
 		r.restore.Status.ValidationErrors = problems
 		return fail.Errorf(fail.Invalid, "restore %s: %s", r.restore.Name, strings.Join(problems, "; "))
+	}
+	if err := r.loadModifiers(ctx); err != nil {
+		return err
 	}
 	if r.restore.Spec.BackupName == "" {
 		name, err := r.newest(ctx, r.restore.Spec.ScheduleName)

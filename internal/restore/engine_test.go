@@ -331,3 +331,18 @@ func decode(t *testing.T, body []byte) map[string]any {
 	}
 	return o
 }
+
+// TestUnknownResource: a kind that nobody knows restores nothing; it is refused before anything is done, and its name is said.
+func TestUnknownResource(t *testing.T) {
+	c := clustertest.Shared(t)
+	k, ns := client(t, c), c.Namespace(t)
+	s := backup(t, mem.New(), "b", true, [][]byte{configMap(ns, "a", "v")})
+	r, err := run(t, k, s, "r", velerov1.RestoreSpec{BackupName: "b", IncludedResources: []string{"configmaps", "confgmaps"}}, restore.Options{})
+	if !fail.Is(err, fail.Invalid) || !strings.Contains(err.Error(), "confgmaps") || strings.Contains(err.Error(), "no configmaps") {
+		t.Errorf("error %v", err)
+	}
+	if r.Report.Items.Len() > 0 {
+		t.Errorf("%d objects were touched", r.Report.Items.Len())
+	}
+	completed(t, k, s, "fine", velerov1.RestoreSpec{BackupName: "b", IncludedResources: []string{"configmaps", "none*"}, ExcludedResources: []string{"nobody.example.com"}})
+}

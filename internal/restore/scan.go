@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"hozon.dev/hozon/internal/archive"
@@ -111,6 +112,9 @@ func (r *run) scan(ctx context.Context) error {
 	if r.filter, err = filter.ForRestore(r.spec(), r.allTypes()); err != nil {
 		return err
 	}
+	if err := r.checkNames(); err != nil {
+		return err
+	}
 	for _, f := range r.found {
 		if !r.filter.Resource(f.ref.Group, f.ref.Resource) {
 			continue
@@ -121,6 +125,19 @@ func (r *run) scan(ctx context.Context) error {
 		r.item(report.Item{Ref: f.ref, Action: report.Failed, Reason: f.err.Error()})
 	}
 	return nil
+}
+
+// checkNames refuses to restore kinds of which neither the target nor the backup knows anything: a name that is mistyped would restore nothing, and
+// say that it was well.
+func (r *run) checkNames() error {
+	unknown := slices.DeleteFunc(r.filter.Unresolved(), func(name string) bool {
+		return strings.ContainsAny(name, "*?[{") || !slices.Contains(r.restore.Spec.IncludedResources, name)
+	})
+	if len(unknown) == 0 {
+		return nil
+	}
+	return fail.Errorf(fail.Invalid, "restore %s: included resources: the cluster serves no %s, and backup %s has none; see `kubectl api-resources`",
+		r.restore.Name, strings.Join(unknown, ", "), r.backup.Name)
 }
 
 // inspect turns an item into an entry, which is as short-lived. The error is what is wrong with the item.

@@ -4,11 +4,15 @@ package restore
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	velerov1 "hozon.dev/hozon/api/velero/v1"
 	"hozon.dev/hozon/internal/apply"
 	"hozon.dev/hozon/internal/cluster"
+	"hozon.dev/hozon/internal/fail"
 	"hozon.dev/hozon/internal/filter"
 	"hozon.dev/hozon/internal/object"
 	"hozon.dev/hozon/internal/plan"
@@ -33,11 +37,15 @@ func (r *run) work(ctx context.Context) error {
 	if facts.Templates, err = r.templates(ctx); err != nil {
 		return err
 	}
+	if facts.Renames, err = r.renames(ctx); err != nil {
+		return err
+	}
 	if err := r.findVolumes(ctx); err != nil {
 		return err
 	}
 	r.plan, err = plan.Build(r.entries, plan.Request{
 		Spec: r.restore.Spec, Filter: r.filter, Volumes: r.volumes.names(), Clones: r.volumes.clones,
+		Priorities: r.o.Priorities,
 	}, facts)
 	if err != nil {
 		return err
@@ -70,7 +78,12 @@ func (r *run) apply(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var modify func(*unstructured.Unstructured, object.Ref) error
+	if r.modifiers != nil {
+		modify = r.modifiers.Apply
+	}
 	a := apply.New(apply.Options{
+		Modify: modify,
 		Target: r.Target,
 		Env: rule.Env{
 			Backup: r.backup.Name, Restore: r.restore.Name, Namespaces: r.restore.Spec.NamespaceMapping,
@@ -88,6 +101,26 @@ func (r *run) apply(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := r.again(ctx, a); err != nil {
+		return err
+	}
+	for _, s := range r.plan.Within(a.Held(ctx)) {
+		r.stage(s.Title(), s.Len())
+		if err := a.Stage(ctx, s.Level, r.feed(ctx, &s)); err != nil {
+			return err
+		}
+	}
+	if err := r.again(ctx, a); err != nil {
+		return err
+	}
+	for _, w := range a.Finish(ctx) {
+		r.report.Warn(w.Ref.Namespace, "%s", w.Text)
+	}
+	return context.Cause(ctx)
+}
+
+// again tries what failed in a way that may pass, until nothing gets on.
+func (r *run) again(ctx context.Context, a *apply.Run) error {
 	for again := a.Deferred(); len(again) > 0; again = a.Deferred() {
 		s := r.plan.Only(again)
 		r.stage("again", s.Len())
@@ -95,10 +128,7 @@ func (r *run) apply(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, w := range a.Finish(ctx) {
-		r.report.Warn(w.Ref.Namespace, "%s", w.Text)
-	}
-	return context.Cause(ctx)
+	return nil
 }
 
 // item takes note of what came of an object.
@@ -128,6 +158,43 @@ func (r *run) statusFilter() (func(group, resource string) bool, error) {
 	return f.Resource, nil
 }
 
+// renames are the custom resources that the target serves in other versions than the saved ones, and whose versions it does not convert.
+func (r *run) renames(ctx context.Context) (map[string]bool, error) {
+	served := map[string]map[string]bool{}
+	for _, t := range r.types {
+		gr := t.GroupResource()
+		if served[gr] == nil {
+			served[gr] = map[string]bool{}
+		}
+		served[gr][t.Version] = true
+	}
+	found := map[string]bool{}
+	definitions := object.Type{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
+	for e := range r.entries.Kinds() {
+		gr := e.Ref.GroupResource()
+		if _, known := found[gr]; known || len(served[gr]) == 0 || served[gr][e.Version] {
+			continue
+		}
+		body, err := r.Target.Get(ctx, definitions, "", gr)
+		if fail.Is(err, fail.NotFound) { // built in, or another server's
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		var crd struct {
+			Spec struct {
+				Conversion struct{ Strategy string }
+			}
+		}
+		if err := json.Unmarshal(body, &crd); err != nil {
+			return nil, fmt.Errorf("read customresourcedefinition %s: %w", gr, err)
+		}
+		found[gr] = crd.Spec.Conversion.Strategy == "None"
+	}
+	return found, nil
+}
+
 var workloads = []object.Type{
 	{Group: "apps", Version: "v1", Resource: "deployments", Kind: "Deployment", Namespaced: true},
 	{Group: "apps", Version: "v1", Resource: "statefulsets", Kind: "StatefulSet", Namespaced: true},
@@ -135,7 +202,7 @@ var workloads = []object.Type{
 }
 
 // templates are the pod templates of the workloads that exist in the target under names of the backup. An empty target costs one call.
-func (r *run) templates(ctx context.Context) (map[object.Ref]uint64, error) {
+func (r *run) templates(ctx context.Context) (map[object.Ref]plan.Template, error) {
 	wanted := map[string]map[object.Ref]bool{}
 	spaces := map[string]bool{}
 	for i := range r.entries.Len() {
@@ -152,7 +219,7 @@ func (r *run) templates(ctx context.Context) (map[object.Ref]uint64, error) {
 		wanted[ref.Resource][ref] = true
 		spaces[ref.Namespace] = true
 	}
-	if len(wanted) == 0 || plan.Updates(r.restore.Spec) {
+	if len(wanted) == 0 || r.restore.Spec.ExistingResourcePolicy == velerov1.PolicyTypeRecreate {
 		return nil, nil
 	}
 	exists := false
@@ -164,18 +231,18 @@ func (r *run) templates(ctx context.Context) (map[object.Ref]uint64, error) {
 	if err != nil || !exists {
 		return nil, err
 	}
-	found := map[object.Ref]uint64{}
+	found := map[object.Ref]plan.Template{}
 	for _, t := range workloads {
 		if len(wanted[t.Resource]) == 0 {
 			continue
 		}
 		err := r.list(ctx, t, func(head object.Head, body []byte) error {
 			if ref := head.Ref(t); wanted[t.Resource][ref] {
-				hash, err := rule.TemplateHash(body)
+				template, selector, err := rule.Workload(body)
 				if err != nil {
 					return err
 				}
-				found[words(ref)] = hash
+				found[words(ref)] = plan.Template{Template: template, Selector: selector}
 			}
 			return nil
 		})

@@ -69,6 +69,7 @@ type Options struct {
 	DefaultLocation string
 	SkipSchedules   bool // the default of spec.skipImmediately
 	Terminating     time.Duration
+	Priorities      string // of resources in restores
 	Defaults        controller.Defaults
 }
 
@@ -188,7 +189,7 @@ func add(m manager.Manager, o Options, plugins *plugin.Folder) error {
 		}},
 		{"restore", &controller.Restores{
 			Site: site, Stores: stores, Flights: restores, Cluster: client,
-			Concurrent: o.Concurrent, ItemTimeout: o.Defaults.ItemTimeout, ResourceTimeout: o.Defaults.ResourceTimeout, Terminating: o.Terminating,
+			Concurrent: o.Concurrent, ItemTimeout: o.Defaults.ItemTimeout, ResourceTimeout: o.Defaults.ResourceTimeout, Terminating: o.Terminating, Priorities: o.Priorities,
 		}},
 		{"sync", &controller.Syncs{Site: site, Stores: stores, Cluster: client, Period: o.SyncPeriod}},
 		{"deletion", &controller.Deletions{Site: site, Stores: stores, Tallies: tallies}},

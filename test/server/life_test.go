@@ -176,7 +176,7 @@ func TestServerValidation(t *testing.T) {
 		"unknown":     {velerov1.RestoreSpec{BackupName: "gone"}, `Error retrieving backup: Backup.velero.io "gone" not found`},
 		"no-schedule": {velerov1.RestoreSpec{ScheduleName: "gone"}, "No backups found for schedule"},
 		"failed":      {velerov1.RestoreSpec{BackupName: "ttl"}, "backup ttl is FailedValidation: it cannot be restored from"},
-		"modifier":    {velerov1.RestoreSpec{BackupName: "ttl", ResourceModifier: &corev1.TypedLocalObjectReference{Kind: "ConfigMap", Name: "m"}}, "resource modifiers (spec.resourceModifier) are not supported"},
+		"modifier":    {velerov1.RestoreSpec{BackupName: "ttl", ResourceModifier: &corev1.TypedLocalObjectReference{Kind: "ConfigMap", Name: "m"}}, "failed to get resource modifiers configmap"},
 	} {
 		w.create(&velerov1.Restore{ObjectMeta: w.meta(name), Spec: c.spec})
 		r := w.awaitRestore(name, velerov1.RestorePhaseFailedValidation)

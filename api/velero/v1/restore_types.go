@@ -96,6 +96,8 @@ const (
 	PolicyTypeNone PolicyType = "none"
 	// PolicyTypeUpdate makes them what the backup says.
 	PolicyTypeUpdate PolicyType = "update"
+	// PolicyTypeRecreate is update, and deletes and makes anew what cannot be changed into the saved state. Velero does not have it.
+	PolicyTypeRecreate PolicyType = "recreate"
 )
 
 // RestoreStatusSpec names the resources whose status is restored too.

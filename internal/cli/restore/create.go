@@ -107,7 +107,7 @@ func (o *createOptions) addFlags(f *pflag.FlagSet) {
 	f.StringSliceVar(&s.ExcludedResources, "exclude-resources", nil, "Resources to leave out.")
 	f.StringSliceVar(&o.statusIn, "status-include-resources", nil, "Resources whose status is restored too.")
 	f.StringSliceVar(&o.statusOut, "status-exclude-resources", nil, "Resources whose status is not restored.")
-	f.StringVar(&o.policy, "existing-resource-policy", "", "What becomes of objects that exist and differ: 'none' leaves them, 'update' changes them to the saved state.")
+	f.StringVar(&o.policy, "existing-resource-policy", "", "What becomes of objects that exist and differ: 'none' leaves them, 'update' changes them to the saved state, 'recreate' also deletes and makes anew what cannot be changed.")
 	o.selectors.AddFlags(f, "restore")
 	f.DurationVar(&o.itemTimeout, "item-operation-timeout", 0, "How long to wait for an asynchronous operation.")
 	o.volumes.AddFlag(f, "restore-volumes", "Restore volumes from snapshots.")
@@ -115,7 +115,7 @@ func (o *createOptions) addFlags(f *pflag.FlagSet) {
 	o.clusterResources.AddFlag(f, "include-cluster-resources", "Restore cluster-scoped resources: all (true), none (false), or what the rest needs (unset).")
 	o.partially.AddFlag(f, "allow-partially-failed", "With --from-schedule, also take backups that are PartiallyFailed.")
 	o.sparse.AddFlag(f, "write-sparse-files", "Write holes of volume files as holes.")
-	f.StringVar(&o.modifier, "resource-modifier-configmap", "", "ConfigMap with resource modifiers.")
+	f.StringVar(&o.modifier, "resource-modifier-configmap", "", "ConfigMap with resource modifiers, in the server's namespace (--namespace).")
 	f.StringVar(&o.policies, "resource-policies-configmap", "", "ConfigMap with resource policies.")
 	f.IntVar(&o.parallel, "parallel-files-download", 0, "How many volume files are written at once (0: one a CPU).")
 	f.BoolVarP(&o.wait, "wait", "w", false, "Wait for the end (with --store the command always does).")
@@ -188,8 +188,8 @@ func (o *createOptions) validate(e *env.Env, r *velerov1.Restore) error {
 	if o.report != "" && o.report != "json" {
 		return env.Usagef("--report %q: the only form is json", o.report)
 	}
-	if e.StoreURL != "" && (r.Spec.ResourceModifier != nil || r.Spec.ResourcePolicy != nil) {
-		return env.Usagef("--resource-modifier-configmap and --resource-policies-configmap cannot be used with --store yet")
+	if e.StoreURL != "" && r.Spec.ResourcePolicy != nil {
+		return env.Usagef("--resource-policies-configmap cannot be used with --store yet")
 	}
 	if texts := filter.ValidateRestore(r.Spec); len(texts) > 0 {
 		return env.Usagef("%s", strings.Join(texts, "; "))

@@ -71,6 +71,7 @@ func (o *options) addFlags(f *pflag.FlagSet) {
 	f.DurationVar(&d.ItemTimeout, "default-item-operation-timeout", 4*time.Hour, "How long asynchronous operations may take.")
 	f.DurationVar(&d.ResourceTimeout, "resource-timeout", 10*time.Minute, "How long single steps may take.")
 	f.DurationVar(&o.Terminating, "terminating-resource-timeout", 10*time.Minute, "How long a restore waits for namespaces that are being deleted.")
+	f.StringVar(&o.Priorities, "restore-resource-priorities", "", "Resources that a restore brings back before others, '-', and after: of kinds that Kubernetes does not define. The rest is ordered by what needs what.")
 	f.StringVar(&d.GroupLabel, "volume-group-snapshot-label-key", "velero.io/volume-group", "Label of claims that are snapshotted together.")
 	f.BoolVar(&d.FSBackup, "default-volumes-to-fs-backup", false, "Back up the files of all pod volumes.")
 	f.BoolVar(&d.MoveData, "default-snapshot-move-data", false, "Move the data of snapshots to the bucket.")
@@ -89,7 +90,6 @@ func (o *options) addFlags(f *pflag.FlagSet) {
 var ignored = []struct{ name, value, why string }{
 	{"profiler-address", "localhost:6060", "there is no profiler"},
 	{"fs-backup-timeout", "4h", "there is no file backup yet"},
-	{"restore-resource-priorities", "", "a restore is ordered by what needs what"},
 	{"client-page-size", "500", "the size of pages follows the size of objects"},
 	{"item-operation-sync-frequency", "0", "there are no asynchronous operations yet"},
 	{"default-repo-maintain-frequency", "0", "there are no repositories yet"},

@@ -6,7 +6,7 @@ import "k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 // kept are the metadata fields that an update leaves as they are: identity, and what others hang on the object.
 var kept = []string{"uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp",
-	"deletionGracePeriodSeconds", "generateName", "selfLink", "ownerReferences", "managedFields", "finalizers"}
+	"deletionGracePeriodSeconds", "generateName", "selfLink", "managedFields", "finalizers"}
 
 var adopters = map[string]func(desired, live map[string]any){
 	"/Service":               adoptService,
@@ -15,6 +15,7 @@ var adopters = map[string]func(desired, live map[string]any){
 	"/PersistentVolume":      adoptVolume,
 	"/Secret":                adoptSecret,
 	"batch/Job":              adoptJob,
+	"apps/ReplicaSet":        adoptReplicaSet,
 }
 
 // Adopt completes the transformed object with what the target has decided since about the live one: identity, status, and the
@@ -24,11 +25,37 @@ func Adopt(desired, live *unstructured.Unstructured) {
 	for _, key := range kept {
 		carry(to, from, key)
 	}
+	keepOwners(to, from)
+	keepTracking(to, from)
 	carry(desired.Object, live.Object, "status")
 	gvk := desired.GroupVersionKind()
 	if f := adopters[gvk.Group+"/"+gvk.Kind]; f != nil {
 		f(desired.Object, live.Object)
 	}
+}
+
+// keepOwners leaves the live references as they are, and adds those to restored owners that are missing.
+func keepOwners(to, from map[string]any) {
+	linked, _ := to["ownerReferences"].([]any)
+	carry(to, from, "ownerReferences")
+	live, _ := to["ownerReferences"].([]any)
+	for _, l := range linked {
+		if ref, _ := l.(map[string]any); !hasUID(live, ref["uid"]) {
+			live = append(live[:len(live):len(live)], l)
+		}
+	}
+	if len(live) > 0 {
+		to["ownerReferences"] = live
+	}
+}
+
+func hasUID(refs []any, uid any) bool {
+	for _, r := range refs {
+		if ref, _ := r.(map[string]any); ref["uid"] == uid {
+			return true
+		}
+	}
+	return false
 }
 
 // carry makes to[key] what from[key] is.
@@ -63,6 +90,15 @@ func adoptService(desired, live map[string]any) {
 			if a, b := portOf(p), portOf(q); portKey(a.Port, a.Protocol) == portKey(b.Port, b.Protocol) {
 				fill(p, q, "nodePort")
 			}
+		}
+	}
+}
+
+// adoptReplicaSet leaves the number of replicas to the Deployment.
+func adoptReplicaSet(desired, live map[string]any) {
+	for _, ref := range maps(find(live, "metadata"), "ownerReferences") {
+		if to := find(desired, "spec"); ref["kind"] == "Deployment" && to != nil {
+			carry(to, find(live, "spec"), "replicas")
 		}
 	}
 }

@@ -44,12 +44,15 @@ func inspectSecret(ref object.Ref, head object.Head, body []byte, t *Traits) err
 
 // transformSecret empties a token secret, which the target's controller fills under the same name: the old
 // token means nothing to another cluster.
-func transformSecret(o *unstructured.Unstructured, env Env, _ *Taken) error {
+func transformSecret(o *unstructured.Unstructured, env Env, t *Taken) error {
 	if o.Object["type"] != tokenType {
 		return nil
 	}
 	dropAnnotations(o, accountUID)
 	data := find(o.Object, "data")
+	if data["token"] != nil {
+		t.Created = append(t.Created, "its token is a new one: whoever uses the old one outside of the cluster has to be given the new")
+	}
 	delete(data, "token")
 	delete(data, "ca.crt")
 	if to := env.Target(o.GetNamespace()); to != o.GetNamespace() && data["namespace"] != nil {

@@ -32,14 +32,14 @@ type More struct {
 	Needs []object.Ref
 	// Defines is the group-resource ("gears.example.com") that a CustomResourceDefinition brings.
 	Defines string
-	// FixedPorts is set for Services that keep a node port or health check port that a user chose.
+	// FixedPorts is set for Services that keep a node port, health check port or address that a user chose.
 	FixedPorts bool
 	// Allocates is set for Services that get a node port which nobody chose.
 	Allocates bool
 	// Volume is set for PersistentVolumes.
 	Volume *Volume
-	// Template is a hash of the pod template of a workload.
-	Template uint64
+	// Template is a hash of the pod template of a workload, Selector of its selector.
+	Template, Selector uint64
 }
 
 // Volume is what matters of a PersistentVolume.
@@ -60,6 +60,7 @@ var inspectors = map[string]func(ref object.Ref, head object.Head, body []byte, 
 	"customresourcedefinitions.apiextensions.k8s.io": inspectDefinition,
 	"apiservices.apiregistration.k8s.io":             inspectAPIService,
 	"ipaddresses.networking.k8s.io":                  inspectAddress,
+	"endpointslices.discovery.k8s.io":                inspectSlice,
 	"deployments.apps":                               inspectWorkload,
 	"statefulsets.apps":                              inspectWorkload,
 	"daemonsets.apps":                                inspectWorkload,

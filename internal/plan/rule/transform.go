@@ -17,6 +17,12 @@ type Env struct {
 	Namespaces      map[string]string // from: to; a namespace that is not in it keeps its name
 	// PreserveNodePorts keeps node ports that nobody chose, too.
 	PreserveNodePorts bool
+	// Modify, if set, changes the object as the user has asked for, in terms of the names in the backup.
+	Modify func(o *unstructured.Unstructured) error
+	// Argo says that Argo CD is among the object's field managers, which the object itself may not have any more.
+	Argo bool
+	// Convert is the version that the object is restored in, if the target does not serve the saved one.
+	Convert string
 	// Reprovision makes a claim ask for a new volume instead of the one it was bound to.
 	Reprovision bool
 	// Volumes are the new names of volumes that are restored under another one.
@@ -38,6 +44,7 @@ type Taken struct {
 	ManagedFields []any
 	Status        any      // nil if there was none
 	Warnings      []string // what was left out that a user may miss
+	Created       []string // what a user has to know if the object is made of this
 }
 
 var transforms = map[string]func(o *unstructured.Unstructured, env Env, t *Taken) error{
@@ -73,6 +80,17 @@ func Transform(o *unstructured.Unstructured, env Env) (Taken, error) {
 	if f := transforms[gvk.Group+"/"+gvk.Kind]; f != nil {
 		// Node ports that a user chose are found in managedFields, which reset took out.
 		if err := f(o, env, &t); err != nil {
+			return t, err
+		}
+	}
+	untrack(o, env, &t)
+	if env.Convert != "" {
+		if err := convert(o, env.Convert); err != nil {
+			return t, err
+		}
+	}
+	if env.Modify != nil {
+		if err := env.Modify(o); err != nil {
 			return t, err
 		}
 	}
