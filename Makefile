@@ -63,6 +63,14 @@ peer: peers ## Velero and Hozon drive each other's servers, and restore each oth
 	HOZON_PEER=1 $(GO) -C bench test -count=1 -timeout 30m -v -run '^TestPeer' ./peer
 	HOZON_PEER=1 $(GO) test -count=1 -timeout 30m -v -run '^TestPeer' ./test/server ./test/plugin
 
+.PHONY: conformance
+conformance: peers ## The restore cases that break others, in five ways (SUT=velero: real Velero beside, builds it once, minutes)
+ifeq ($(SUT),velero)
+	HOZON_PEER=1 $(GO) -C bench test -count=1 -timeout 40m -v -run '^TestConformancePeer$$' ./peer
+else
+	HOZON_CONFORMANCE=1 $(GO) test -count=1 -timeout 20m -v -run '^TestConformance$$' ./test/conformance
+endif
+
 .PHONY: scale
 scale: peers ## Fill a cluster with 300,000 objects and watch time and memory (20 minutes)
 	HOZON_SCALE=$${HOZON_SCALE:-300000} $(GO) test -count=1 -timeout 60m -v -run '^TestScale$$' ./test/scale
