@@ -33,6 +33,7 @@ type call struct {
 	contentType string
 	noRetry     bool
 	metadata    bool   // the answer may be without the rest
+	text        bool   // the answer may be of any type
 	raw         string // a path that is no object's, in place of t, namespace and name
 }
 
@@ -101,6 +102,10 @@ func (c *Client) request(ctx context.Context, k call) (*http.Request, error) {
 		return nil, invalid("%s: %w", k.what(), err)
 	}
 	req.Header = http.Header{"Accept": {"application/json"}, "User-Agent": {c.agent}}
+	if k.text {
+		req.Header["Accept"] = []string{"*/*"}
+		req.Header["Accept-Encoding"] = []string{"identity"} // the bytes are wanted as they lie there
+	}
 	if k.metadata {
 		kind := "PartialObjectMetadata"
 		if k.verb == verbList {

@@ -186,6 +186,15 @@ func (c *Client) Delete(ctx context.Context, t object.Type, namespace, name stri
 	return err
 }
 
+// Open reads what a subresource of an object gives: the log of a pod, or what answers behind a proxy. The caller closes it.
+func (c *Client) Open(ctx context.Context, t object.Type, namespace, name, subresource string, query url.Values) (io.ReadCloser, error) {
+	resp, err := c.send(ctx, call{verb: verbGet, method: http.MethodGet, t: t, namespace: namespace, name: name, subresource: subresource, query: query, text: true})
+	if err != nil {
+		return nil, err
+	}
+	return resp.Body, nil
+}
+
 // Version is the version of the API server.
 func (c *Client) Version(ctx context.Context) (version.Info, error) {
 	var info version.Info

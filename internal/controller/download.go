@@ -77,7 +77,7 @@ func (r *Downloads) Reconcile(ctx context.Context, req reconcile.Request) (recon
 		return after(wait), nil
 	}
 	looking, cancel := context.WithTimeout(ctx, lookTimeout)
-	url, err := r.sign(looking, d.Spec.Target)
+	url, what, err := r.sign(looking, d.Spec.Target)
 	cancel()
 	if err != nil {
 		r.Log.Warn("download was not prepared", "kind", d.Spec.Target.Kind, "name", d.Spec.Target.Name, "error", err)
@@ -89,6 +89,9 @@ func (r *Downloads) Reconcile(ctx context.Context, req reconcile.Request) (recon
 	}
 	before := d.DeepCopy()
 	expires := metav1.NewTime(r.Now().Add(downloadLife))
+	if r.Streams.Pod != "" {
+		annotate(&d, velerov1.AnnotationStream, r.Streams.Pod+r.Streams.path(what))
+	}
 	d.Status = velerov1.DownloadRequestStatus{Phase: velerov1.DownloadRequestPhaseProcessed, DownloadURL: url, Expiration: &expires}
 	if err := r.Client.Patch(ctx, &d, client.MergeFrom(before)); err != nil {
 		return stale(err)
@@ -96,33 +99,34 @@ func (r *Downloads) Reconcile(ctx context.Context, req reconcile.Request) (recon
 	return after(downloadLife), nil
 }
 
-// sign returns a URL of the file that a target names.
-func (r *Downloads) sign(ctx context.Context, t velerov1.DownloadTarget) (string, error) {
+// sign returns a URL of the file that a target names, and which file that is.
+func (r *Downloads) sign(ctx context.Context, t velerov1.DownloadTarget) (string, wanted, error) {
 	what, ok := downloads[t.Kind]
 	if !ok {
-		return "", fail.Errorf(fail.Invalid, "unsupported download target kind %q", t.Kind)
+		return "", wanted{}, fail.Errorf(fail.Invalid, "unsupported download target kind %q", t.Kind)
 	}
 	backup := t.Name
 	if what.sort == store.Restore {
 		var o velerov1.Restore
 		if err := r.Client.Get(ctx, r.key(t.Name), &o); err != nil {
-			return "", read("restore", t.Name, err)
+			return "", wanted{}, read("restore", t.Name, err)
 		}
 		backup = o.Spec.BackupName
 	}
 	var b velerov1.Backup
 	if err := r.Client.Get(ctx, r.key(backup), &b); err != nil {
-		return "", read("backup", backup, err)
+		return "", wanted{}, read("backup", backup, err)
 	}
 	l, st, err := r.Stores.at(ctx, b.Spec.StorageLocation)
 	if err != nil {
-		return "", err
+		return "", wanted{}, err
 	}
+	file := wanted{l.Name, what.sort, t.Name, what.file}
 	url, err := st.Sign(ctx, what.sort, t.Name, what.file, downloadLife)
 	if fail.Is(err, fail.Unsupported) {
-		return r.Streams.url(wanted{l.Name, what.sort, t.Name, what.file}), nil
+		return r.Streams.url(file), file, nil
 	}
-	return url, err
+	return url, file, err
 }
 
 // read gives the failure to read an object its kind.

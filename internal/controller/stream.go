@@ -22,18 +22,19 @@ import (
 // StreamPath is where the server hands out files of stores that have no URLs of their own.
 const StreamPath = "/download/"
 
-// Streams hands out files of stores that cannot sign URLs (folders, for one), by URLs that it has signed itself. They are good for as
-// long as this process lives, and ten minutes at most.
+// Streams hands out files by URLs that it has signed itself: those of stores that cannot sign URLs (folders, for one), and of stores that a client cannot
+// reach. They are good for as long as this process lives, and ten minutes at most.
 type Streams struct {
 	*Site
 	Stores *Stores
 	Base   string // "http://10.0.0.7:8085": where clients reach this process
+	Pod    string // "velero-x:8085": where the API server's proxy does; "": not in a pod
 	key    [32]byte
 }
 
 // NewStreams returns streams with a key of their own.
-func NewStreams(s *Stores, base string) *Streams {
-	out := &Streams{Site: s.Site, Stores: s, Base: strings.TrimSuffix(base, "/")}
+func NewStreams(s *Stores, base, pod string) *Streams {
+	out := &Streams{Site: s.Site, Stores: s, Base: strings.TrimSuffix(base, "/"), Pod: pod}
 	_, _ = rand.Read(out.key[:]) // never fails
 	return out
 }
@@ -46,10 +47,13 @@ type wanted struct {
 	file     store.File
 }
 
-func (s *Streams) url(w wanted) string {
+func (s *Streams) url(w wanted) string { return s.Base + s.path(w) }
+
+// path is the part of a URL that is good wherever this process is reached.
+func (s *Streams) path(w wanted) string {
 	path := StreamPath + strings.Join([]string{url.PathEscape(w.location), string(w.sort), url.PathEscape(w.name), url.PathEscape(string(w.file))}, "/")
 	expires := strconv.FormatInt(s.Now().Add(downloadLife).Unix(), 10)
-	return s.Base + path + "?expires=" + expires + "&signature=" + s.signature(w, expires)
+	return path + "?expires=" + expires + "&signature=" + s.signature(w, expires)
 }
 
 func (s *Streams) signature(w wanted, expires string) string {

@@ -57,6 +57,7 @@ type Options struct {
 
 	MetricsAddress string // "0": none
 	PublicURL      string // where clients reach what is at MetricsAddress
+	Pod            string // where the API server's proxy reaches it: "pod:port"; "": this is no pod
 	LeaderElection bool
 	Disabled       []string // controllers that are not started
 	PluginDir      string   // where plugins lie; "": nowhere
@@ -164,7 +165,7 @@ func add(m manager.Manager, o Options, plugins *plugin.Folder) error {
 		Now: o.Now, Log: o.Log, Namespace: o.Namespace,
 	}
 	stores := controller.NewStores(site, plugins)
-	streams := controller.NewStreams(stores, o.PublicURL)
+	streams := controller.NewStreams(stores, o.PublicURL, o.Pod)
 	if err := m.AddMetricsServerExtraHandler(controller.StreamPath, streams); err != nil {
 		return err
 	}

@@ -9,8 +9,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -18,6 +20,7 @@ import (
 
 	velerov1 "hozon.dev/hozon/api/velero/v1"
 	"hozon.dev/hozon/internal/fail"
+	"hozon.dev/hozon/internal/object"
 )
 
 // DownloadOptions say how the URL that the server gives is read.
@@ -33,10 +36,12 @@ const errorText = 2048 // bytes
 // Download opens a file of a backup or restore as it is stored (most are gzip). fail.NotFound: there is no such file. The caller closes it.
 func (c Client) Download(ctx context.Context, target velerov1.DownloadTarget, o DownloadOptions) (io.ReadCloser, error) {
 	what := fmt.Sprintf("download %s of %s", target.Kind, target.Name)
-	address, err := c.address(ctx, target, o.Timeout)
+	answer, err := c.address(ctx, target, o.Timeout)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", what, err)
 	}
+	address := answer.Status.DownloadURL
+	by, streams := answer.Annotations[velerov1.AnnotationStream]
 	transport, err := transport(o)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", what, err)
@@ -47,7 +52,13 @@ func (c Client) Download(ctx context.Context, target velerov1.DownloadTarget, o 
 	}
 	// The store may unpack what it believes to be packed for the way; the bytes are wanted as they lie there.
 	req.Header.Set("Accept-Encoding", "identity")
+	if streams {
+		transport.DialContext = (&net.Dialer{Timeout: dialTimeout}).DialContext // there is another way
+	}
 	resp, err := (&http.Client{Transport: transport}).Do(req)
+	if err != nil && streams && ctx.Err() == nil {
+		return c.stream(ctx, what, by, unreachable(err))
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", what, unreachable(err))
 	}
@@ -62,8 +73,29 @@ func (c Client) Download(ctx context.Context, target velerov1.DownloadTarget, o 
 	return nil, fail.Errorf(fail.Denied, "%s: the store answers %s: %s", what, resp.Status, text)
 }
 
+// dialTimeout is how long a store may take to be reached where the server can hand out its files.
+const dialTimeout = 5 * time.Second
+
+var pods = object.Type{Version: "v1", Resource: "pods", Kind: "Pod", Namespaced: true}
+
+// stream reads a file through the API server's proxy from the server, which gave the place as "pod:port/path?query". Cause is why the store was not
+// asked.
+func (c Client) stream(ctx context.Context, what, place string, cause error) (io.ReadCloser, error) {
+	pod, rest, ok := strings.Cut(place, "/")
+	path, query, _ := strings.Cut(rest, "?")
+	values, err := url.ParseQuery(query)
+	if !ok || err != nil || !strings.HasPrefix(path, "download/") || strings.Contains(path, "..") {
+		return nil, fmt.Errorf("%s: %w", what, cause)
+	}
+	body, err := c.Cluster.Open(ctx, pods, c.Namespace, pod, "proxy/"+path, values)
+	if err != nil {
+		return nil, fail.As(fail.Of(err), fmt.Errorf("%s: %w; through the server, which needs the right to get pods/proxy: %w", what, cause, err))
+	}
+	return body, nil
+}
+
 // address asks the server where the file can be read. The request is left for the server to remove, as Velero's programs do.
-func (c Client) address(ctx context.Context, target velerov1.DownloadTarget, limit time.Duration) (string, error) {
+func (c Client) address(ctx context.Context, target velerov1.DownloadTarget, limit time.Duration) (*velerov1.DownloadRequest, error) {
 	if limit > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, limit, errors.New("timed out waiting for download URL"))
@@ -75,13 +107,10 @@ func (c Client) address(ctx context.Context, target velerov1.DownloadTarget, lim
 		Spec:       velerov1.DownloadRequestSpec{Target: target},
 	}
 	if _, err := DownloadRequests.Create(ctx, c, request); err != nil {
-		return "", err
+		return nil, err
 	}
 	answered, err := DownloadRequests.Until(ctx, c, request.Name, func(r *velerov1.DownloadRequest) bool { return r.Status.DownloadURL != "" })
-	if err != nil {
-		return "", err
-	}
-	return answered.Status.DownloadURL, nil
+	return answered, err
 }
 
 // maxName is the longest name of an object.

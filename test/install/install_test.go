@@ -56,6 +56,21 @@ func TestInstall(t *testing.T) {
 	u.kubectl("wait", "-n", "velero", "--for=create", "backup/monday", "--timeout=90s")
 	u.contains(u.run("backup", "describe", "monday"), "Completed")
 	u.contains(u.run("backup", "create", "split", "--include-namespaces", "shop", "--wait"), "Backup completed with status: Completed")
+	// The bucket is out of this user's reach: the server hands out the files.
+	u.kubectl("patch", "backupstoragelocation/default", "-n", "velero", "--type=merge", "-p", `{"spec":{"config":{"publicUrl":"http://127.0.0.1:1"}}}`)
+	u.contains(u.run("backup", "logs", "split"), "Backed up a total of")
+	u.contains(u.run("backup", "describe", "split", "--details"), "- shop/settings")
+	archive = filepath.Join(t.TempDir(), "split.tar.gz")
+	u.contains(u.run("backup", "download", "split", "-o", archive), "has been successfully downloaded")
+	if err := exec.CommandContext(t.Context(), "tar", "-tzf", archive).Run(); err != nil {
+		t.Errorf("the archive that the server handed out: %v", err)
+	}
+	bundle := filepath.Join(t.TempDir(), "bundle.tar.gz")
+	u.run("debug", "--backup", "split", "--output", bundle)
+	if log, err := exec.CommandContext(t.Context(), "tar", "-xzOf", bundle, "--wildcards", "*/velero.log").Output(); err != nil || !strings.Contains(string(log), "backup ended") {
+		t.Errorf("the server's log in the bundle: %v\n%s", err, log)
+	}
+
 	u.kubectl("delete", "namespace", "shop")
 	u.contains(u.run("restore", "create", "again", "--from-backup", "now", "--wait"), "Restore completed with status: Completed")
 }

@@ -3,6 +3,8 @@
 package server
 
 import (
+	"encoding/json"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -69,7 +72,8 @@ func TestPeerDrives(t *testing.T) {
 	v.run([]string{"a ", "Completed", "default"}, "backup", "get")
 	v.run([]string{"Phase:  Completed", "team=a", "Total items to be backed up:", "Storage Location:  default", "Backup Format Version:  1.1.0",
 		"v1/ConfigMap:", w.app + "/settings", "Velero-Native Snapshots: <none included>"}, "backup", "describe", "a", "--details")
-	v.run([]string{`"phase": "Completed"`}, "backup", "describe", "a", "-o", "json")
+	sameJSON(t, w.hozon(nil, "backup", "describe", "a", "-o", "json"), v.run([]string{`"phase": "Completed"`}, "backup", "describe", "a", "-o", "json"))
+	sameJSON(t, w.hozon(nil, "backup", "describe", "a", "-o", "json", "--details"), v.run(nil, "backup", "describe", "a", "-o", "json", "--details"))
 	v.run([]string{"level=info", "Backed up a total of"}, "backup", "logs", "a")
 	v.run([]string{"has been successfully downloaded to"}, "backup", "download", "a", "-o", "a.tar.gz")
 	if info, err := os.Stat(filepath.Join(w.dir, "a.tar.gz")); err != nil || info.Size() == 0 {
@@ -110,6 +114,19 @@ func TestPeerDrives(t *testing.T) {
 	}
 }
 
+// sameJSON wants two objects to be the same, but for what only we say.
+func sameJSON(t *testing.T, ours, theirs string) {
+	t.Helper()
+	var a, b map[string]any
+	if err := errors.Join(json.Unmarshal([]byte(ours), &a), json.Unmarshal([]byte(theirs), &b)); err != nil {
+		t.Fatal(err)
+	}
+	delete(a, "hozon")
+	if diff := cmp.Diff(b, a); diff != "" {
+		t.Errorf("-velero +hozon:\n%s", diff)
+	}
+}
+
 // TestPeerFailure shows what the real velero command says of what has gone wrong.
 func TestPeerFailure(t *testing.T) {
 	binary := veleroBinary(t)
@@ -119,6 +136,7 @@ func TestPeerFailure(t *testing.T) {
 	w.create(&velerov1.Backup{ObjectMeta: w.meta("bad"), Spec: velerov1.BackupSpec{IncludedNamespaces: []string{"Bad_Name"}}})
 	w.awaitBackup("bad", velerov1.BackupPhaseFailedValidation)
 	v.run([]string{"Phase:  FailedValidation", "Validation errors:", `invalid namespace "Bad_Name"`}, "backup", "describe", "bad")
+	sameJSON(t, w.hozon(nil, "backup", "describe", "bad", "-o", "json"), v.run(nil, "backup", "describe", "bad", "-o", "json"))
 	began := time.Now()
 	v.run([]string{"Restore completed with status: FailedValidation."}, "restore", "create", "none", "--from-backup", "bad", "--wait")
 	v.run([]string{"Validation errors:", "backup bad is FailedValidation"}, "restore", "describe", "none")

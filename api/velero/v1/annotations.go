@@ -96,7 +96,7 @@ const (
 // AnnotationRestoreStatus on any object, "true" or "false", decides for it alone whether its status is restored.
 const AnnotationRestoreStatus = "velero.io/restore-status"
 
-// Annotations of Hozon on Backups, Restores and locations.
+// Annotations of Hozon.
 const (
 	// AnnotationRun is the id of the run that is, or was last, carrying it out.
 	AnnotationRun = "hozon.dev/run"
@@ -110,6 +110,8 @@ const (
 	AnnotationRetry = "hozon.dev/retry"
 	// AnnotationArchiveBytes on a Backup is the size of its archive, for the metric.
 	AnnotationArchiveBytes = "hozon.dev/archive-bytes"
+	// AnnotationStream on a DownloadRequest is where the server itself hands out the file: "pod:port/path?query", for the API server's proxy.
+	AnnotationStream = "hozon.dev/stream"
 	// AnnotationObjectStore, "plugin", on a BackupStorageLocation takes a plugin even where a store of that provider is built in.
 	AnnotationObjectStore = "hozon.dev/object-store"
 )

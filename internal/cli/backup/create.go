@@ -81,7 +81,7 @@ func (o *createOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.schedule, "from-schedule", "", "Make the backup that this schedule asks for; all other filters are ignored.")
 	f.BoolVarP(&o.wait, "wait", "w", false, "Wait for the end (with --store the command always does).")
 	f.StringVar(&o.consistency, "consistency", "prefer", "'prefer' one resourceVersion and fall back to one a kind with a warning, or 'require' it and fail otherwise.")
-	o.output.AddFlag(f, "", "json", "yaml")
+	o.output.AddTableFlags(f, "", "json", "yaml")
 	f.Lookup("output").Usage = "Print the Backup as json or yaml and do not make it."
 	f.StringVar(&o.report, "report", "", "Print the report of the run: 'json'.")
 }

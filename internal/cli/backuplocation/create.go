@@ -64,7 +64,7 @@ func (o *createOptions) addFlags(f *pflag.FlagSet) {
 	f.StringToStringVar(&o.labels, "labels", nil, "Labels of the location.")
 	f.StringVar(&o.cacert, "cacert", "", "File with the CA of the store, in PEM form.")
 	f.StringVar(&o.access, "access-mode", string(velerov1.BackupStorageLocationAccessModeReadWrite), "ReadWrite or ReadOnly.")
-	o.output.AddFlag(f, "", "json", "yaml")
+	o.output.AddTableFlags(f, "", "json", "yaml")
 	f.Lookup("output").Usage = "Print the location as json or yaml and do not make it."
 }
 

@@ -10,6 +10,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
+	"k8s.io/klog/v2"
 
 	"hozon.dev/hozon/internal/blob/open"
 	"hozon.dev/hozon/internal/cluster"
@@ -65,6 +67,21 @@ func (e *Env) AddFlags(f *pflag.FlagSet) {
 	f.StringVarP(&e.Namespace, "namespace", "n", namespace, "Namespace in which the server runs, and that backups and restores are recorded under.")
 	f.StringVar(&e.StoreURL, "store", e.Getenv("HOZON_STORE"), "Work without a server, on backups kept in a folder, file:///folder, s3://bucket/prefix?endpoint=…, gs://bucket/prefix or azblob://container/prefix?account=NAME (default: $HOZON_STORE).")
 	f.BoolVar(&e.Debug, "debug", false, "Print more about what goes wrong.")
+	addVelerosFlags(f)
+}
+
+// addVelerosFlags registers what every command of Velero takes besides. Features are always on, nothing is coloured, and libraries log little; scripts
+// that say something about them go on working.
+func addVelerosFlags(f *pflag.FlagSet) {
+	var colorized OptionalBool
+	f.StringSlice("features", nil, "Features of Velero; those that exist are always on.")
+	colorized.AddFlag(f, "colorized", "Accepted for Velero's sake: nothing is coloured.")
+	logs := flag.NewFlagSet("", flag.ContinueOnError)
+	klog.InitFlags(logs)
+	f.AddGoFlagSet(logs)
+	logs.VisitAll(func(l *flag.Flag) { _ = f.MarkHidden(l.Name) }) // it is there
+	_ = f.MarkHidden("features")
+	_ = f.MarkHidden("colorized")
 }
 
 // OpenStore opens the store that --store names. With create, the last folder of a path is made.

@@ -4,6 +4,7 @@ package env
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -31,9 +32,14 @@ type Noun[T metav1.Object] struct {
 	Stored *Stored[T]
 }
 
-// Description is everything that describe shows of one thing. As JSON and YAML it is printed as it is.
+// Description is everything that describe shows of one thing. As JSON and YAML it is printed as it is, unless it is a Structured, too.
 type Description interface {
 	Text(details bool) string
+}
+
+// Structured is a Description that has another form as JSON and YAML.
+type Structured interface {
+	Structured(details bool) any
 }
 
 // OneName is the check of arguments of a command about one of them.
@@ -84,14 +90,14 @@ func (n Noun[T]) Get(e *Env, use, example string) *cobra.Command {
 			case err != nil:
 				return err
 			case output.Format == "table":
-				return e.PrintTable(n.Table(e, items))
+				return e.PrintTable(WithLabels(output, n.Table(e, items), items))
 			case len(names) == 1 && len(items) == 1:
 				return e.Print(output.Format, items[0])
 			}
 			return e.Print(output.Format, list[T]{metav1.TypeMeta{APIVersion: velerov1.APIVersion, Kind: n.Kind + "List"}, items})
 		},
 	}
-	output.AddFlag(c.Flags(), "table", "json", "yaml")
+	output.AddTableFlags(c.Flags(), "table", "json", "yaml")
 	n.addSelector(c, &selector)
 	return c
 }
@@ -165,11 +171,24 @@ func (n Noun[T]) describe(ctx context.Context, e *Env, names []string, selector 
 }
 
 func (e *Env) printDescriptions(format string, all []Description, details bool) error {
-	switch {
-	case format != "plaintext" && len(all) == 1:
-		return e.Print(format, all[0])
-	case format != "plaintext":
-		return e.Print(format, all)
+	if format != "plaintext" {
+		forms, velero := make([]any, len(all)), false
+		for i, d := range all {
+			forms[i] = d
+			if s, ok := d.(Structured); ok {
+				forms[i], velero = s.Structured(details), true
+			}
+		}
+		if len(forms) == 1 && velero && format == "json" { // as Velero writes it
+			out := json.NewEncoder(e.Out)
+			out.SetEscapeHTML(false)
+			out.SetIndent("", "    ")
+			return out.Encode(forms[0])
+		}
+		if len(forms) == 1 {
+			return e.Print(format, forms[0])
+		}
+		return e.Print(format, forms)
 	}
 	var texts []string
 	for _, d := range all {

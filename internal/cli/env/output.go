@@ -18,8 +18,10 @@ import (
 
 // Output is the flag -o of a command, with the values that it knows.
 type Output struct {
-	Format string
-	known  []string
+	Format  string
+	known   []string
+	columns []string // labels
+	labels  bool
 }
 
 // AddFlag registers -o. The first of known is the default of commands that print tables or text; an empty one means that nothing is printed.

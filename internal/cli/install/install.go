@@ -100,7 +100,7 @@ func (o *options) addFlags(f *pflag.FlagSet, e *env.Env) {
 	f.DurationVar(&o.timeout, "timeout", 5*time.Minute, "How long --wait waits.")
 	f.BoolVar(&o.keepPlugins, "keep-plugins", false, "Install over a server whose plugins are not built in; they stay in its Deployment.")
 	f.BoolVar(&o.now, "now", false, "Replace a server at once, also when it is at work.")
-	o.output.AddFlag(f, "", "json", "yaml")
+	o.output.AddTableFlags(f, "", "json", "yaml")
 	f.Lookup("output").Usage = "Print the objects as json or yaml."
 	passOn(f)
 	ignore(f)

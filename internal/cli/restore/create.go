@@ -67,7 +67,7 @@ An object that cannot be restored is reported and does not end the restore; the 
 
 ` + env.ExitHelp,
 		Example: `  # See what would happen
-  hozon restore create --from-backup monday --dry-run --store /srv/backups
+  hozon restore create --from-backup monday --dry-run
 
   # By the server in the cluster, and wait for it
   hozon restore create --from-backup monday --wait
@@ -121,7 +121,7 @@ func (o *createOptions) addFlags(f *pflag.FlagSet) {
 	f.BoolVarP(&o.wait, "wait", "w", false, "Wait for the end (with --store the command always does).")
 	f.BoolVar(&o.failed, "allow-failed", false, "Restore also from a backup that failed or did not end.")
 	f.BoolVar(&o.dryRun, "dry-run", false, "Print what would happen to each object, and change nothing.")
-	o.output.AddFlag(f, "", "json", "yaml")
+	o.output.AddTableFlags(f, "", "json", "yaml")
 	f.Lookup("output").Usage = "Print the Restore as json or yaml and do not carry it out."
 	f.StringVar(&o.report, "report", "", "Print the outcome of every object: 'json'.")
 }

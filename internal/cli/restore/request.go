@@ -5,17 +5,19 @@ package restore
 import (
 	"context"
 	"fmt"
+	"maps"
 
 	velerov1 "hozon.dev/hozon/api/velero/v1"
 	"hozon.dev/hozon/internal/cli/env"
 	"hozon.dev/hozon/internal/fail"
+	"hozon.dev/hozon/internal/restore"
 	"hozon.dev/hozon/internal/velero"
 )
 
 // request has the server carry out the restore.
 func (o *createOptions) request(ctx context.Context, e *env.Env, r *velerov1.Restore) error {
-	if o.dryRun || o.failed || o.report != "" {
-		return env.Usagef("--dry-run, --allow-failed and --report are for --store only")
+	if o.report != "" && !o.dryRun {
+		return env.Usagef("--report needs --dry-run or --store: see `%s restore describe --details` for what the server has done", e.Name)
 	}
 	server, err := e.OpenServer()
 	if err != nil {
@@ -23,6 +25,16 @@ func (o *createOptions) request(ctx context.Context, e *env.Env, r *velerov1.Res
 	}
 	if err := o.source(ctx, server, r); err != nil {
 		return err
+	}
+	if o.dryRun {
+		return o.foresee(ctx, e, server, r)
+	}
+	if o.failed {
+		r.Annotations = maps.Clone(r.Annotations)
+		if r.Annotations == nil {
+			r.Annotations = map[string]string{}
+		}
+		r.Annotations[velerov1.AnnotationAllowFailed] = "true"
 	}
 	if _, err := velero.Restores.Create(ctx, server, r); err != nil {
 		return err
@@ -35,6 +47,33 @@ func (o *createOptions) request(ctx context.Context, e *env.Env, r *velerov1.Res
 	}
 	_, err = fmt.Fprintf(e.Out, "Run `%s restore describe %s` or `%s restore logs %s` for more details.\n", e.Name, r.Name, e.Name, r.Name)
 	return err
+}
+
+// foresee says what the server would do: the backup is read by the server's leave, and compared with the cluster in this process and with this user's rights.
+func (o *createOptions) foresee(ctx context.Context, e *env.Env, server velero.Client, r *velerov1.Restore) error {
+	if r.Spec.BackupName == "" {
+		all, err := velero.Backups.List(ctx, server, velerov1.LabelScheduleName+"="+velerov1.LabelValue(r.Spec.ScheduleName))
+		if err != nil {
+			return err
+		}
+		best, err := newestOf(r.Spec.ScheduleName, all, false)
+		if err != nil {
+			return err
+		}
+		r.Spec.ScheduleName, r.Spec.BackupName = "", best.Name
+	}
+	s, err := e.ServedStore(ctx, server)
+	if err != nil {
+		return err
+	}
+	bar := &progress{Progress: e.NewProgress()}
+	engine := restore.Engine{Target: server.Cluster, Store: s, Now: e.Now, Observe: bar}
+	result, err := engine.Run(ctx, r, restore.Options{DryRun: true, AllowFailed: o.failed})
+	bar.Close()
+	if err != nil {
+		return fmt.Errorf("restore %s: %w", r.Name, err)
+	}
+	return o.tell(e, result)
 }
 
 // source finds the backup. A schedule stands for its newest one, unless the server is to choose, which takes none but completed ones.

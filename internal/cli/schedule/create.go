@@ -62,7 +62,7 @@ func (o *createOptions) addFlags(f *pflag.FlagSet) {
 	f.BoolVar(&o.owner, "use-owner-references-in-backup", false, "Make the schedule the owner of its backups, so that they go with it.")
 	f.BoolVar(&o.paused, "paused", false, "Make no backups until `hozon schedule unpause`.")
 	o.skip.AddFlag(f, "skip-immediately", "Do not make up for a time that has passed when the schedule is made.")
-	o.output.AddFlag(f, "", "json", "yaml")
+	o.output.AddTableFlags(f, "", "json", "yaml")
 	f.Lookup("output").Usage = "Print the Schedule as json or yaml and do not make it."
 }
 

@@ -135,6 +135,9 @@ func (o *options) run(ctx context.Context, e *env.Env, flags *pflag.FlagSet) err
 	}
 	o.Config, o.Namespace, o.Version, o.Now = cfg, e.Namespace, "hozon "+e.Version, e.Now
 	o.Identity = identity(e)
+	if _, port, err := net.SplitHostPort(o.MetricsAddress); err == nil && inPod(e) {
+		o.Pod = o.Identity + ":" + port
+	}
 	flags.Visit(func(f *pflag.Flag) { o.PluginArgs = append(o.PluginArgs, "--"+f.Name+"="+f.Value.String()) }) // as Velero hands its own on
 	if o.PublicURL == "" {
 		o.PublicURL = publicURL(e, o.MetricsAddress)
@@ -192,11 +195,13 @@ func (o *options) logger(e *env.Env) (*slog.Logger, error) {
 // identity tells this process from others. In a pod it is the pod's name: nobody else has it, and the process that comes after a crash is the same.
 func identity(e *env.Env) string {
 	host, _ := os.Hostname() // empty still leaves an id
-	if e.Getenv("KUBERNETES_SERVICE_HOST") != "" && host != "" {
+	if inPod(e) && host != "" {
 		return host
 	}
 	return host + "_" + uuid.NewString()
 }
+
+func inPod(e *env.Env) bool { return e.Getenv("KUBERNETES_SERVICE_HOST") != "" }
 
 // publicURL is the URL of an address to listen at. Where that names no host it is the pod's IP, or else the first one of this machine.
 func publicURL(e *env.Env, listen string) string {

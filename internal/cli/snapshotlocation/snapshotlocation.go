@@ -66,7 +66,7 @@ func NewCreate(e *env.Env, use string) *cobra.Command {
 	f.StringToStringVar(&o.spec.Config, "config", nil, "The provider's settings: key=value,…")
 	f.StringToStringVar(&o.credential, "credential", nil, "Secret, and key in it, with the credentials: secret=key (default: those of the server).")
 	f.StringToStringVar(&o.labels, "labels", nil, "Labels of the location.")
-	o.output.AddFlag(f, "", "json", "yaml")
+	o.output.AddTableFlags(f, "", "json", "yaml")
 	f.Lookup("output").Usage = "Print the location as json or yaml and do not make it."
 	return c
 }
