@@ -223,7 +223,7 @@ func (r *Backups) conclude(ctx context.Context, b, made *velerov1.Backup) {
 
 // fail writes down a Backup of which nothing is in the bucket.
 func (r *Backups) fail(ctx context.Context, b *velerov1.Backup, cause error) {
-	r.pay(ctx, b)
+	defer r.pay(ctx, b) // a store that hangs must not hold up the end
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer cancel()
 	phase, text := velerov1.BackupPhaseFailed, cause.Error()

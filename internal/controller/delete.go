@@ -55,6 +55,9 @@ func (r *Deletions) Reconcile(ctx context.Context, req reconcile.Request) (recon
 	if err != nil {
 		return reconcile.Result{}, err
 	}
+	if problem == backupNotFound && d.Status.Phase == velerov1.DeleteBackupRequestPhaseInProgress { // the Backup goes last: a process that is gone was nearly done
+		return stale(r.forget(ctx, d.Spec.BackupName))
+	}
 	if problem == "" {
 		bounded, cancel := context.WithTimeout(ctx, deletionTimeout)
 		problem, err = r.carryOut(bounded, &d, b)
@@ -72,6 +75,8 @@ func (r *Deletions) Reconcile(ctx context.Context, req reconcile.Request) (recon
 	return stale(r.processed(ctx, &d, problem))
 }
 
+const backupNotFound = "backup not found"
+
 // check finds the Backup, or the reason, in Velero's words, why it cannot be deleted.
 func (r *Deletions) check(ctx context.Context, d *velerov1.DeleteBackupRequest) (*velerov1.Backup, string, error) {
 	if d.Spec.BackupName == "" {
@@ -79,7 +84,7 @@ func (r *Deletions) check(ctx context.Context, d *velerov1.DeleteBackupRequest) 
 	}
 	var b velerov1.Backup
 	if err := r.Live.Get(ctx, r.key(d.Spec.BackupName), &b); apierrors.IsNotFound(err) {
-		return nil, "backup not found", nil
+		return nil, backupNotFound, nil
 	} else if err != nil {
 		return nil, "", err
 	}
@@ -221,13 +226,18 @@ func (r *Deletions) clean(ctx context.Context, b *velerov1.Backup) error {
 	r.Tallies.add(ctx, "backup_deletion_success_total", b.Labels[velerov1.LabelScheduleName])
 	r.Log.Info("backup was deleted", "backup", b.Name)
 	r.normal(b, "Deleted", "Delete", "the backup and its files were deleted")
+	return r.forget(ctx, b.Name)
+}
+
+// forget removes all requests to delete a Backup that is gone.
+func (r *Deletions) forget(ctx context.Context, backup string) error {
 	var all velerov1.DeleteBackupRequestList
 	if err := r.Live.List(ctx, &all, client.InNamespace(r.Namespace)); err != nil {
 		return err
 	}
 	for i := range all.Items {
 		d := &all.Items[i]
-		if d.Spec.BackupName != b.Name {
+		if d.Spec.BackupName != backup {
 			continue
 		}
 		if err := r.Client.Delete(ctx, d); client.IgnoreNotFound(err) != nil {

@@ -32,9 +32,20 @@ func (s *Store) OpenText(ctx context.Context, sort Sort, name string, f File) (i
 	}
 	gz, err := gzip.NewReader(raw)
 	if err != nil {
-		return nil, errors.Join(fail.Errorf(fail.Corrupt, "open %s of %s %s: %w", f.Of(name), sort, name, err), raw.Close())
+		return nil, errors.Join(fail.Errorf(unreadable(err), "open %s of %s %s: %w", f.Of(name), sort, name, err), raw.Close())
 	}
 	return inflated{gz, raw}, nil
+}
+
+// unreadable is the kind of an error met in reading a file: that of the store if it was the store that failed, else the file is Corrupt.
+func unreadable(err error) fail.Kind {
+	if kind := fail.Of(err); kind != fail.Unknown {
+		return kind
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return fail.Unknown
+	}
+	return fail.Corrupt
 }
 
 // ReadJSON reads a gzip JSON side file into v. fail.NotFound: the file does not exist; fail.Corrupt: it cannot be read.
@@ -50,7 +61,7 @@ func (s *Store) ReadJSON(ctx context.Context, sort Sort, name string, f File, v 
 		if limited.N <= 0 {
 			err = fmt.Errorf("larger than %d bytes", sideLimit)
 		}
-		return fail.Errorf(fail.Corrupt, "read %s of %s %s: %w", f.Of(name), sort, name, err)
+		return fail.Errorf(unreadable(err), "read %s of %s %s: %w", f.Of(name), sort, name, err)
 	}
 	return nil
 }
