@@ -21,6 +21,7 @@ const (
 	longest    = 5 * time.Second
 	againPause = 500 * time.Millisecond // before a further round; doubled after each in which nothing got on
 	maxIdle    = 2                      // of these, before the last round
+	maxStarts  = 6                      // the same, while webhooks cannot be called and pods were made, which may be what they wait for
 )
 
 // write makes a call that changes something, repeating what the server puts off and what meets a passing fault. repeated says that an
@@ -84,6 +85,12 @@ func message(err error) string {
 func admission(err error) bool {
 	text := message(err)
 	return strings.Contains(text, "webhook") || strings.Contains(text, "AdmissionPolicy")
+}
+
+// starting reports whether a webhook in the cluster could not be called, perhaps because its pods are only coming up.
+func starting(err error) bool {
+	text := message(err)
+	return strings.Contains(text, "failed calling webhook") && (strings.Contains(text, ".svc") || strings.Contains(text, "service"))
 }
 
 // passing reports whether a failure may pass when more of the restore is there. What the server found invalid stays so.

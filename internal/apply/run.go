@@ -84,6 +84,8 @@ type Run struct {
 	watched   string // group-resource that the stage's barrier watches; set between stages only
 	idle      int    // rounds in which nothing got on
 	final     bool   // no further round: what fails now has failed
+	starting  bool   // a webhook whose Service may still be starting could not be called in this round
+	pods      bool   // pods, or what makes them, were made
 
 	definitions []string // CustomResourceDefinitions of the stage
 }
@@ -178,7 +180,11 @@ func (r *Run) Again(ctx context.Context, feed func(do func(Job) error) error) er
 	if r.idle++; r.progress != before {
 		r.idle = 0
 	}
-	r.final = r.idle == maxIdle
+	most := maxIdle
+	if r.starting {
+		most = maxStarts
+	}
+	r.final, r.starting = r.idle >= most, false
 	return nil
 }
 
@@ -194,6 +200,7 @@ func (r *Run) outcome(j Job, action report.Action, reason, warning string) {
 	defer r.mu.Unlock()
 	if action == report.Created || action == report.Updated {
 		r.progress++
+		r.pods = r.pods || item.Kind == "Pod" || item.Kind == "Deployment" || item.Kind == "StatefulSet"
 	}
 	if action == report.Created && item.Ref.Resource == "namespaces" && item.Ref.Group == "" {
 		r.spaces[item.Ref.Name] = true
@@ -207,6 +214,7 @@ func (r *Run) fails(j Job, err error) {
 	again := !r.final && !r.o.DryRun && j.Step.Item >= 0 && passing(err)
 	if again {
 		r.deferred[j.Step.Item] = err
+		r.starting = r.starting || r.pods && starting(err)
 	}
 	r.mu.Unlock()
 	if !again {

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/clientcmd"
 
@@ -345,4 +346,36 @@ func TestUnknownResource(t *testing.T) {
 		t.Errorf("%d objects were touched", r.Report.Items.Len())
 	}
 	completed(t, k, s, "fine", velerov1.RestoreSpec{BackupName: "b", IncludedResources: []string{"configmaps", "none*"}, ExcludedResources: []string{"nobody.example.com"}})
+}
+
+// TestModifiers: what is wrong with the ConfigMap refuses the restore before anything is done, and says where.
+func TestModifiers(t *testing.T) {
+	c := clustertest.Shared(t)
+	k, ns := client(t, c), c.Namespace(t)
+	s := backup(t, mem.New(), "b", true, [][]byte{configMap(ns, "a", "v")})
+	asked := func(name string) (restore.Result, error) {
+		e := restore.Engine{Target: k, Store: s, Now: time.Now}
+		return e.Run(t.Context(), &velerov1.Restore{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: ns}, Spec: velerov1.RestoreSpec{
+			BackupName: "b", IncludedResources: []string{"configmaps"}, ResourceModifier: &corev1.TypedLocalObjectReference{Kind: "ConfigMap", Name: name},
+		}}, restore.Options{})
+	}
+	maps := object.Type{Version: "v1", Resource: "configmaps", Kind: "ConfigMap", Namespaced: true}
+	for name, tc := range map[string]struct{ text, want string }{
+		"none": {"", "failed to get resource modifiers configmap " + ns + "/none"},
+		"bad":  {"version: v1\nresourceModifierRules:\n- conditions: {groupResource: pods}\n  patchez: []", "configmap " + ns + "/bad: key rules.yaml, line 4: unknown field \"patchez\""},
+	} {
+		if tc.text != "" {
+			body := fmt.Appendf(nil, `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":%q},"data":{"rules.yaml":%q}}`, name, tc.text)
+			if _, err := k.Create(t.Context(), maps, ns, body, cluster.WriteOptions{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r, err := asked(name)
+		if !fail.Is(err, fail.Invalid) || !strings.Contains(err.Error(), tc.want) || r.Restore.Status.Phase != velerov1.RestorePhaseFailedValidation {
+			t.Errorf("%s: %v, phase %s", name, err, r.Restore.Status.Phase)
+		}
+	}
+	if _, err := k.Get(t.Context(), maps, ns, "a"); !fail.Is(err, fail.NotFound) {
+		t.Errorf("something was restored: %v", err)
+	}
 }

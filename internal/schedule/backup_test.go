@@ -3,6 +3,7 @@
 package schedule
 
 import (
+	"maps"
 	"testing"
 	"time"
 
@@ -38,5 +39,20 @@ func TestBackup(t *testing.T) {
 	s.Spec.Template.Metadata.Labels = map[string]string{"only": "these"}
 	if diff := cmp.Diff(map[string]string{"only": "these", "velero.io/schedule-name": "nightly"}, Backup(s, "a").Labels); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestUntracked: a Backup does not bear the marks of the GitOps tool that its Schedule belongs to.
+func TestUntracked(t *testing.T) {
+	s := &velerov1.Schedule{}
+	s.Name = "s"
+	s.Labels = map[string]string{"app.kubernetes.io/instance": "app", "argocd.argoproj.io/instance": "app", "kustomize.toolkit.fluxcd.io/name": "k", "team": "a"}
+	s.Annotations = map[string]string{"argocd.argoproj.io/tracking-id": "x", "note": "n"}
+	b := Backup(s, "b")
+	if want := (map[string]string{"team": "a", velerov1.LabelScheduleName: "s"}); !maps.Equal(b.Labels, want) {
+		t.Errorf("labels %v", b.Labels)
+	}
+	if want := (map[string]string{"note": "n"}); !maps.Equal(b.Annotations, want) {
+		t.Errorf("annotations %v", b.Annotations)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	velerov1 "hozon.dev/hozon/api/velero/v1"
@@ -89,6 +90,32 @@ func TestServerRestoreDeleted(t *testing.T) {
 	}
 	w.create(w.restore("r", "a", target)) // the name is free again
 	w.awaitRestore("r", velerov1.RestorePhaseCompleted)
+}
+
+// TestServerRestoreOnce applies the same Restore again and again, as GitOps tools do, also by replacing it, which takes its status away: it
+// runs once.
+func TestServerRestoreOnce(t *testing.T) {
+	w := newWorld(t)
+	w.serve()
+	w.create(w.backup("a"))
+	w.awaitBackup("a", velerov1.BackupPhaseCompleted)
+	asked := w.restore("r", "a", w.cluster.Namespace(t)+"-r")
+	w.create(asked.DeepCopy())
+	first := w.awaitRestore("r", velerov1.RestorePhaseCompleted)
+	for range 10 {
+		again := asked.DeepCopy()
+		again.ResourceVersion = ""
+		live := &velerov1.Restore{ObjectMeta: w.meta("r")}
+		w.get(live)
+		again.ResourceVersion, again.UID = live.ResourceVersion, live.UID
+		if err := w.client.Update(t.Context(), again); err != nil && !apierrors.IsConflict(err) { // the server writes, too
+			t.Fatal(err)
+		}
+	}
+	last := w.awaitRestore("r", velerov1.RestorePhaseCompleted)
+	if !last.Status.StartTimestamp.Equal(first.Status.StartTimestamp) || !last.Status.CompletionTimestamp.Equal(first.Status.CompletionTimestamp) {
+		t.Errorf("it ran again: %+v, first %+v", last.Status, first.Status)
+	}
 }
 
 // TestServerExpiry waits for the end of a backup's life.
@@ -176,7 +203,6 @@ func TestServerValidation(t *testing.T) {
 		"unknown":     {velerov1.RestoreSpec{BackupName: "gone"}, `Error retrieving backup: Backup.velero.io "gone" not found`},
 		"no-schedule": {velerov1.RestoreSpec{ScheduleName: "gone"}, "No backups found for schedule"},
 		"failed":      {velerov1.RestoreSpec{BackupName: "ttl"}, "backup ttl is FailedValidation: it cannot be restored from"},
-		"modifier":    {velerov1.RestoreSpec{BackupName: "ttl", ResourceModifier: &corev1.TypedLocalObjectReference{Kind: "ConfigMap", Name: "m"}}, "failed to get resource modifiers configmap"},
 	} {
 		w.create(&velerov1.Restore{ObjectMeta: w.meta(name), Spec: c.spec})
 		r := w.awaitRestore(name, velerov1.RestorePhaseFailedValidation)

@@ -129,9 +129,21 @@ func (d description) objects(out *env.Describer) {
 	}
 	out.Gap()
 	out.Text(0, "Not restored, and why:")
+	recreated := false
 	for it := range d.Report.Items.All() {
-		if it.Reason != "" {
+		recreated = recreated || it.Reason != "" && it.Action == report.Updated
+		if it.Reason != "" && it.Action != report.Updated {
 			out.Line(1, fmt.Sprintf("%s %s", it.Action, it.Ref), it.Reason)
+		}
+	}
+	if !recreated {
+		return
+	}
+	out.Gap()
+	out.Text(0, "Made anew, and why:")
+	for it := range d.Report.Items.All() {
+		if it.Reason != "" && it.Action == report.Updated {
+			out.Line(1, it.Ref.String(), it.Reason)
 		}
 	}
 }
