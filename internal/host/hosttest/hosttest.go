@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
+	"golang.org/x/crypto/ssh/knownhosts"
 
 	"hozon.dev/hozon/internal/host"
 	"hozon.dev/hozon/test/daemon"
@@ -29,10 +30,24 @@ type Host struct {
 	Spec host.Spec
 
 	process *daemon.Process
+	site    *Site // nil: the host shares the machine's network
 }
 
 // Start starts a host that ends with t. Its Spec has a key and a known-hosts file.
 func Start(t testing.TB, name string) *Host {
+	t.Helper()
+	skip(t)
+	port, err := daemon.ReservePort()
+	check(t, err)
+	h := &Host{Spec: host.Spec{Name: name, Address: "127.0.0.1", Access: host.Access{Port: port.Number}}}
+	h.prepare(t)
+	h.run(t, daemon.Command{})
+	t.Cleanup(func() { port.Close() })
+	h.await(t)
+	return h
+}
+
+func skip(t testing.TB) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("starts an sshd")
@@ -40,38 +55,42 @@ func Start(t testing.TB, name string) *Host {
 	if os.Getuid() != 0 {
 		t.Skip("needs root")
 	}
-	sshd, err := daemon.Build(t.Context(), "tools/sshd/install")
-	check(t, err)
-	root, err := daemon.Root()
-	check(t, err)
-	port, err := daemon.ReservePort()
-	check(t, err)
+}
+
+// prepare makes the folder with the keys of both sides.
+func (h *Host) prepare(t testing.TB) {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "hozon-host-") // short, and not below a folder that only this user may enter
 	check(t, err)
-	h := &Host{Dir: dir, Spec: host.Spec{Name: name, Address: "127.0.0.1", Access: host.Access{
-		User: "root", Port: port.Number, Key: filepath.Join(dir, "key"), HostKeys: host.Strict, KnownHosts: filepath.Join(dir, "known_hosts"),
-	}}}
-	client := writeKey(t, h.Spec.Key)
+	h.Dir = dir
+	a := &h.Spec.Access
+	a.User, a.Key, a.HostKeys, a.KnownHosts = "root", filepath.Join(dir, "key"), host.Strict, filepath.Join(dir, "known_hosts")
+	client := writeKey(t, a.Key)
 	server := writeKey(t, filepath.Join(dir, "host_key"))
 	check(t, os.WriteFile(filepath.Join(dir, "authorized_keys"), client, 0o600))
-	address := "[127.0.0.1]:" + strconv.Itoa(port.Number)
-	check(t, os.WriteFile(h.Spec.KnownHosts, append([]byte(address+" "), server...), 0o600))
-	h.process, err = daemon.Start(daemon.Command{
-		Name: "sshd", Path: "/bin/bash", Args: []string{filepath.Join(root, "internal/host/hosttest/host.sh")}, Dir: dir,
-		Env:        []string{"SSHD=" + sshd, "PORT=" + strconv.Itoa(port.Number), "HOST_NAME=" + name},
-		Namespaces: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS | syscall.CLONE_NEWUTS,
-	})
-	check(t, err)
+	address := knownhosts.Normalize(net.JoinHostPort(h.Spec.Address, strconv.Itoa(a.Port)))
+	check(t, os.WriteFile(a.KnownHosts, append([]byte(address+" "), server...), 0o600))
 	t.Cleanup(func() {
 		h.process.Kill()
 		if t.Failed() {
 			t.Log(h.process.LogTail(30))
 		}
-		port.Close()
 		os.RemoveAll(dir)
 	})
-	h.await(t)
-	return h
+}
+
+// run starts the host's first process; c may add to its environment and namespaces.
+func (h *Host) run(t testing.TB, c daemon.Command) {
+	t.Helper()
+	sshd, err := daemon.Build(t.Context(), "tools/sshd/install")
+	check(t, err)
+	root, err := daemon.Root()
+	check(t, err)
+	c.Name, c.Path, c.Args, c.Dir = "sshd", "/bin/bash", []string{filepath.Join(root, "internal/host/hosttest/host.sh")}, h.Dir
+	c.Env = append(c.Env, "SSHD="+sshd, "PORT="+strconv.Itoa(h.Spec.Port), "HOST_NAME="+h.Spec.Name)
+	c.Namespaces |= syscall.CLONE_NEWPID | syscall.CLONE_NEWNS | syscall.CLONE_NEWUTS
+	h.process, err = daemon.Start(c)
+	check(t, err)
 }
 
 func check(t testing.TB, err error) {
@@ -84,11 +103,11 @@ func check(t testing.TB, err error) {
 // await waits for sshd to greet.
 func (h *Host) await(t testing.TB) {
 	t.Helper()
-	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(h.Spec.Port))
+	address := net.JoinHostPort(h.Spec.Address, strconv.Itoa(h.Spec.Port))
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for {
-		if c, err := net.Dial("tcp", address); err == nil {
+		if c, err := h.dial(ctx, address); err == nil {
 			_, err = c.Read(make([]byte, 4))
 			c.Close()
 			if err == nil {
@@ -100,6 +119,13 @@ func (h *Host) await(t testing.TB) {
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
+}
+
+func (h *Host) dial(ctx context.Context, address string) (net.Conn, error) {
+	if h.site != nil {
+		return h.site.Dial(ctx, "tcp", address)
+	}
+	return new(net.Dialer).DialContext(ctx, "tcp", address)
 }
 
 // Connect connects to the host.
@@ -114,6 +140,9 @@ func (h *Host) Connect(t testing.TB) *host.Host {
 // Sh runs a script on the host.
 func (h *Host) Sh(t testing.TB, script string) string {
 	t.Helper()
+	if h.site != nil {
+		return h.enter(t, script)
+	}
 	c, err := host.Connect(t.Context(), h.Spec)
 	check(t, err)
 	defer c.Close()
