@@ -258,34 +258,21 @@ func (c *Checker) etcd(ctx context.Context, all []*member) {
 	if len(list) != len(all) {
 		level = Warning
 	}
-	c.add("", "etcd members", level, "%d, of which %d were asked", len(list), len(all))
+	c.add("", "etcd members", level, "%d, of which %d were asked; the quorum is %d", len(list), len(all), len(list)/2+1)
 	c.agree(ctx, all)
 	c.secrets(ctx, best)
 }
 
 // agree compares the members' hashes at the newest revision that all of them have.
 func (c *Checker) agree(ctx context.Context, all []*member) {
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
-	defer cancel()
-	at := all[0].status.Header.Revision
-	for _, m := range all {
-		at = min(at, m.status.Header.Revision)
-	}
-	hashes := map[uint32][]string{}
-	for _, m := range all {
-		r, err := m.client.HashKV(ctx, m.endpoint, at)
-		if err != nil {
-			c.add(m.on.Name(), "etcd agrees", Warning, "cannot be asked for its hash at revision %d: %v", at, err)
-			continue
-		}
-		hashes[r.Hash] = append(hashes[r.Hash], m.on.Name())
-	}
-	switch len(hashes) {
-	case 0:
-	case 1:
-		c.add("", "etcd agrees", OK, "one hash at revision %d", at)
+	hashes, err := hashKV(ctx, all)
+	switch {
+	case len(hashes) > 1:
+		c.add("", "etcd agrees", Failed, "the members do NOT hold the same data: %s. Find out which is right before anything is saved", disagree(hashes))
+	case err != nil:
+		c.add("", "etcd agrees", Warning, "%v", err)
 	default:
-		c.add("", "etcd agrees", Failed, "the members do NOT hold the same data at revision %d: %v. Find out which is right before anything is saved", at, hashes)
+		c.add("", "etcd agrees", OK, "one hash at the revision that all have")
 	}
 }
 

@@ -17,12 +17,13 @@ import (
 // parts are the programs that are looked for.
 var parts = []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "k3s", "rke2", "openshift", "hypershift", "hyperkube"}
 
-// lookScript prints every process whose program is one of parts: P, program, id, arguments, E, those of its variables that configure etcd; each ended by
+// lookScript prints every process whose program is one of parts: P, program, id, systemd's unit if any, arguments, E, those of its variables that configure etcd; each ended by
 // NUL. k3s and RKE2 rewrite their command line into one text, "k3s server".
 const lookScript = `for p in /proc/[0-9]*; do
 	exe=$(tr '\0' '\n' <"$p/cmdline" 2>/dev/null | head -n 1); exe=${exe%% *}; exe=${exe##*/}
 	case $exe in etcd|kube-apiserver|kube-controller-manager|kube-scheduler|kubelet|k3s|rke2|openshift|hypershift|hyperkube) ;; *) continue ;; esac
-	printf 'P\0%s\0%s\0' "$exe" "${p#/proc/}"; tail -c +1 "$p/cmdline"; printf 'E\0'
+	unit=$(sed -n 's|.*/\([^/]*\)\.service$|\1|p' "$p/cgroup" 2>/dev/null | head -n 1)
+	printf 'P\0%s\0%s\0%s\0' "$exe" "${p#/proc/}" "$unit"; tail -c +1 "$p/cmdline"; printf 'E\0'
 	tr '\0' '\n' <"$p/environ" 2>/dev/null | grep '^ETCD_' | tr '\n' '\0'
 done; :`
 
@@ -30,6 +31,7 @@ done; :`
 type process struct {
 	name   string // of the part, whichever program it runs in
 	pid    string
+	unit   string // of systemd; "" if it belongs to none
 	within string // the program that it is only a part of
 	args   []string
 	env    map[string]string
@@ -100,10 +102,10 @@ func parseProcesses(text string) []process {
 	inEnv := false
 	for i := 0; i < len(tokens); i++ {
 		switch {
-		case tokens[i] == "P" && i+2 < len(tokens) && slices.Contains(parts, tokens[i+1]):
-			all = append(all, process{name: tokens[i+1], pid: tokens[i+2], env: map[string]string{}})
+		case tokens[i] == "P" && i+3 < len(tokens) && slices.Contains(parts, tokens[i+1]):
+			all = append(all, process{name: tokens[i+1], pid: tokens[i+2], unit: tokens[i+3], env: map[string]string{}})
 			inEnv = false
-			i += 3 // the program's own name
+			i += 4 // the program's own name
 		case len(all) == 0:
 		case tokens[i] == "E":
 			inEnv = true
@@ -161,7 +163,7 @@ func (p process) encryption() string {
 func (m *machine) facts(ctx context.Context) bundle.Host {
 	h := bundle.Host{Name: m.Name(), Address: m.Spec.Address, Layout: m.layout, Processes: []bundle.Process{}}
 	for _, p := range m.processes {
-		h.Processes = append(h.Processes, bundle.Process{Name: p.name, Args: p.args})
+		h.Processes = append(h.Processes, bundle.Process{Name: p.name, Args: p.args, Unit: p.unit})
 	}
 	if api := m.process("kube-apiserver"); api != nil {
 		if !strings.HasPrefix(m.layout, "openshift") { // has two
@@ -173,8 +175,21 @@ func (m *machine) facts(ctx context.Context) bundle.Host {
 			}
 		}
 	}
+	h.Member = m.setup()
 	return h
 }
 
+// setup is how etcd is set up there; nil if none runs.
+func (m *machine) setup() *bundle.Member {
+	p := m.process("etcd")
+	if p == nil {
+		return nil
+	}
+	return &bundle.Member{
+		Name: cmp.Or(p.flag("name"), "default"), DataDir: cmp.Or(p.flag("data-dir"), cmp.Or(p.flag("name"), "default")+".etcd"), WALDir: p.flag("wal-dir"),
+		PeerURLs: strings.Split(cmp.Or(p.flag("initial-advertise-peer-urls"), "http://localhost:2380"), ","),
+	}
+}
+
 // entry is the name in the archive of a file of the machine.
-func (m *machine) entry(file string) string { return "hosts/" + m.Name() + "/files" + path.Clean(file) }
+func (m *machine) entry(file string) string { return entryOf(m.Name(), file) }

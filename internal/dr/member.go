@@ -123,15 +123,33 @@ func readTLS(ctx context.Context, m *machine, p *process, files [3]string) (*tls
 	return &tls.Config{RootCAs: pool, Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
 }
 
-// healthiest is the member to take the snapshot from: no learner, without errors, the furthest; the first of those by name.
+// healthiest is the member to take the snapshot from: no learner, with a leader, not corrupt, the furthest; the first of those by name. An alarm for want of
+// space does not count: that is when somebody needs a backup.
 func healthiest(all []*member) (*member, error) {
-	fit := slices.DeleteFunc(slices.Clone(all), func(m *member) bool { return m.status.IsLearner || len(m.status.Errors) > 0 || m.status.Leader == 0 })
+	fit := slices.DeleteFunc(slices.Clone(all), func(m *member) bool { return m.trouble() != "" })
 	if len(fit) == 0 {
-		return nil, fail.Errorf(fail.Busy, "no member of etcd is healthy: each is a learner, has no leader, or raises an alarm")
+		var why []string
+		for _, m := range all {
+			why = append(why, "host "+m.on.Name()+": "+m.trouble())
+		}
+		return nil, fail.Errorf(fail.Busy, "no member of etcd is healthy: %s", strings.Join(why, "; "))
 	}
 	return slices.MaxFunc(fit, func(a, b *member) int {
 		return cmp.Or(cmp.Compare(a.status.RaftAppliedIndex, b.status.RaftAppliedIndex), cmp.Compare(b.on.Name(), a.on.Name()))
 	}), nil
+}
+
+// trouble says why nothing should be saved from a member; "" if there is no reason.
+func (m *member) trouble() string {
+	switch corrupt := slices.IndexFunc(m.status.Errors, func(e string) bool { return strings.Contains(e, "CORRUPT") }); {
+	case m.status.IsLearner:
+		return "it is still learning"
+	case m.status.Leader == 0:
+		return "it sees no leader: the quorum is lost"
+	case corrupt >= 0:
+		return "it raises an alarm: " + m.status.Errors[corrupt]
+	}
+	return ""
 }
 
 // members lists what etcd says about its members.

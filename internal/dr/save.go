@@ -8,6 +8,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -25,6 +27,7 @@ const lifetime = 365 * 24 * time.Hour
 type Saver struct {
 	Cluster string // its name
 	Tool    string
+	From    string // the machine whose etcd is saved, whatever the others say; "": the healthiest of those that agree
 	Now     func() time.Time
 	Say     func(format string, args ...any) // hears of each step
 }
@@ -82,21 +85,66 @@ func because(reasons []string) string {
 }
 
 func (s *Saver) saveEtcd(ctx context.Context, all []*member, out *bundle.Manifest, archive *bundle.Writer) error {
-	best, err := healthiest(all)
+	best, err := s.choose(ctx, all, out)
 	if err != nil {
 		return err
 	}
 	members, err := best.members(ctx)
-	if err != nil {
+	if err != nil && s.From == "" {
 		return err
 	}
-	out.Etcd = bundle.EtcdFacts{Host: best.on.Name(), Version: best.status.Version, RevisionAtLeast: best.status.Header.Revision, Members: members}
+	out.Etcd = bundle.EtcdFacts{
+		Host: best.on.Name(), Version: best.status.Version, ClusterID: strconv.FormatUint(best.status.Header.ClusterId, 16),
+		RevisionAtLeast: best.status.Header.Revision, Members: members,
+	}
 	s.Say("Saving etcd %s from host %s", best.status.Version, best.on.Name())
 	r, size, err := best.snapshot(ctx)
 	if err != nil {
 		return err
 	}
 	return archive.Add(&tar.Header{Typeflag: tar.TypeReg, Name: bundle.Snapshot, Mode: 0o600, Size: size, ModTime: out.Created}, exactly(r, size))
+}
+
+// choose is the member to take the snapshot from: the one that was named, else the healthiest, if all that answer are of one cluster and hold the same data.
+func (s *Saver) choose(ctx context.Context, all []*member, out *bundle.Manifest) (*member, error) {
+	if s.From != "" {
+		i := slices.IndexFunc(all, func(m *member) bool { return m.on.Name() == s.From })
+		if i < 0 {
+			return nil, fail.Errorf(fail.NotFound, "no etcd answers on host %s%s", s.From, because(out.Warnings))
+		}
+		out.Warnings = append(out.Warnings, "etcd was saved as host "+s.From+" has it; the other members were not asked")
+		return all[i], nil
+	}
+	best, err := healthiest(all)
+	if err != nil {
+		return nil, fmt.Errorf("%w. --from HOST saves what that machine has all the same", err)
+	}
+	for _, m := range all {
+		if m.status.Header.ClusterId != best.status.Header.ClusterId {
+			return nil, fail.Errorf(fail.Invalid, "the etcd of host %s is of another cluster than that of host %s: correct the inventory, or choose one with --from HOST", m.on.Name(), best.on.Name())
+		}
+		for _, e := range m.status.Errors {
+			out.Warnings = append(out.Warnings, "host "+m.on.Name()+": etcd raises an alarm: "+e)
+		}
+	}
+	hashes, err := hashKV(ctx, all)
+	if err != nil { // etcd before 3.3 has no such call
+		out.Warnings = append(out.Warnings, "whether etcd's members hold the same data is not known: "+err.Error())
+	}
+	if len(hashes) > 1 {
+		return nil, fail.Errorf(fail.Corrupt, "etcd's members do NOT hold the same data: %s. Find out which is right (etcdctl endpoint status, the data itself), and save it with --from HOST", disagree(hashes))
+	}
+	return best, nil
+}
+
+// disagree lists who holds what.
+func disagree(hashes map[uint32][]string) string {
+	var all []string
+	for hash, names := range hashes {
+		all = append(all, fmt.Sprintf("%s have %08x", strings.Join(names, ", "), hash))
+	}
+	slices.Sort(all)
+	return strings.Join(all, "; ")
 }
 
 // exactly makes one byte too many an error and not a cut.
@@ -107,7 +155,15 @@ const packageScript = `if command -v rpm >/dev/null && [ -e /var/lib/rpm ]; then
 
 func (s *Saver) saveFiles(ctx context.Context, m *machine, out *bundle.Manifest, archive *bundle.Writer) error {
 	s.Say("Saving files of host %s (%s)", m.Name(), m.layout)
-	out.Hosts = append(out.Hosts, m.facts(ctx))
+	facts := m.facts(ctx)
+	if facts.Member != nil {
+		owner, err := m.Run(ctx, "stat", "-c", "%U:%G", "--", facts.Member.DataDir)
+		if err != nil { // in a container it may have another path
+			out.Warnings = append(out.Warnings, err.Error())
+		}
+		facts.Member.Owner = strings.TrimSpace(string(owner))
+	}
+	out.Hosts = append(out.Hosts, facts)
 	prefix := "hosts/" + m.Name() + "/"
 	seen := map[string]bool{}
 	err := m.Files(ctx, m.paths(), func(h *tar.Header, r io.Reader) error {

@@ -24,18 +24,15 @@ import (
 )
 
 // The folders that archives go to: bmctl's, where the command is called beside one, else ours.
-const (
-	bmctlWorkspace = "bmctl-workspace"
-	workspace      = "hozon-workspace"
-	// stamp is bmctl's form of the time in the name of an archive.
-	stamp = "2006-01-02T150405Z0700"
-)
+// stamp is bmctl's form of the time in the name of an archive.
+const stamp = "2006-01-02T150405Z0700"
 
 type clusterOptions struct {
 	cluster    string
 	file       string
 	hosts      env.Hosts
 	recipients env.Recipients
+	from       string
 	output     env.Output
 }
 
@@ -77,9 +74,10 @@ Without an inventory it is the machine that the command runs on, without SSH.`,
 	}
 	f := c.Flags()
 	f.StringVarP(&o.cluster, "cluster", "c", "", "Name of the cluster.")
-	f.StringVar(&o.file, "backup-file", "", "The archive (default: NAME_backup_TIME.tar.gz in "+bmctlWorkspace+" if that is here, else in "+workspace+"; .age is added when it is sealed).")
+	f.StringVar(&o.file, "backup-file", "", "The archive (default: NAME_backup_TIME.tar.gz in bmctl-workspace if that is here, else in hozon-workspace; .age is added when it is sealed).")
 	o.hosts.AddFlags(f)
 	o.recipients.AddFlags(f)
+	f.StringVar(&o.from, "from", "", "Save etcd as this machine has it, though it is not healthy or the members disagree.")
 	o.output.AddFlag(f, "text", "json", "yaml")
 	return c
 }
@@ -115,7 +113,7 @@ func (o *clusterOptions) run(ctx context.Context, e *env.Env) error {
 		return err
 	}
 	defer w.discard()
-	saver := dr.Saver{Cluster: o.cluster, Tool: "hozon " + e.Version, Now: e.Now, Say: e.Say}
+	saver := dr.Saver{Cluster: o.cluster, Tool: "hozon " + e.Version, From: o.from, Now: e.Now, Say: e.Say}
 	manifest, err := saver.Save(ctx, hosts, w)
 	if err != nil {
 		return fmt.Errorf("back up cluster %s: %w", o.cluster, err)
@@ -152,11 +150,7 @@ func (o *clusterOptions) path(e *env.Env, sealed bool) string {
 	if o.file != "" {
 		return o.file
 	}
-	dir := workspace
-	if info, err := os.Stat(bmctlWorkspace); err == nil && info.IsDir() {
-		dir = bmctlWorkspace
-	}
-	name := filepath.Join(dir, o.cluster+"_backup_"+e.Now().UTC().Format(stamp)+".tar.gz")
+	name := filepath.Join(env.Workspace(), o.cluster+"_backup_"+e.Now().UTC().Format(stamp)+".tar.gz")
 	if sealed {
 		name += seal.Extension
 	}

@@ -17,7 +17,6 @@ import (
 	"hozon.dev/hozon/internal/dr/bundle"
 	"hozon.dev/hozon/internal/dr/decode"
 	"hozon.dev/hozon/internal/fail"
-	"hozon.dev/hozon/internal/seal"
 )
 
 // New is `hozon cluster`.
@@ -62,25 +61,13 @@ func (s *Source) Open(ctx context.Context, name string, use func(*dr.Image) erro
 		}
 		o.Keys = keys
 	}
-	f, err := os.Open(name)
-	if err != nil {
-		return env.UsageError(err)
-	}
-	defer f.Close()
-	info, err := f.Stat()
+	f, err := env.OpenSealed(name, s.identity)
 	if err != nil {
 		return err
 	}
-	if !info.Mode().IsRegular() {
-		return env.Usagef("%s is not a file", name)
-	}
+	defer f.Close()
 	var r io.ReaderAt = f
-	size := info.Size()
-	if sealed, err := s.unseal(f, size); err != nil {
-		return fmt.Errorf("open %s: %w", name, err)
-	} else if sealed != nil {
-		r, size = sealed, sealed.Size
-	}
+	size := f.Size
 	var head [2]byte
 	if _, err := r.ReadAt(head[:], 0); err != nil && err != io.EOF {
 		return fmt.Errorf("open %s: %w", name, err)
@@ -95,26 +82,6 @@ func (s *Source) Open(ctx context.Context, name string, use func(*dr.Image) erro
 		return fmt.Errorf("open %s: %w", name, err)
 	}
 	return use(image)
-}
-
-// unseal opens a sealed file; nil if it is none.
-func (s *Source) unseal(f io.ReaderAt, size int64) (*seal.File, error) {
-	var head [32]byte
-	if n, err := f.ReadAt(head[:], 0); err != nil && err != io.EOF || !seal.Sealed(head[:n]) {
-		return nil, err
-	}
-	if s.identity == "" {
-		return nil, env.Usagef("it is sealed: give the identity that opens it with --identity FILE")
-	}
-	text, err := readSmall("identity", s.identity)
-	if err != nil {
-		return nil, err
-	}
-	with, err := seal.ParseIdentities(string(text))
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", s.identity, err)
-	}
-	return seal.Open(f, size, with)
 }
 
 // readSmall reads a file that somebody wrote by hand.

@@ -71,3 +71,10 @@ func (e *Env) Confirm() bool {
 	}
 	return false
 }
+
+// ConfirmName asks for a name to be typed, for what is not done by a slip.
+func (e *Env) ConfirmName(name string) bool {
+	fmt.Fprintf(e.Err, "Type %s to go on: ", name)
+	answer, _ := bufio.NewReader(e.In).ReadString('\n')
+	return strings.TrimSpace(answer) == name
+}

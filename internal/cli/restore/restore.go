@@ -33,6 +33,6 @@ func New(e *env.Env) *cobra.Command {
 		Aliases: []string{"restores"},
 		Short:   "Bring back what a backup holds, and look at what was brought back",
 	}
-	c.AddCommand(NewCreate(e, "create"), NewGet(e, "get"), NewDescribe(e, "describe"), newLogs(e), newCancel(e), NewDelete(e, "delete"))
+	c.AddCommand(NewCreate(e, "create"), NewGet(e, "get"), NewDescribe(e, "describe"), newLogs(e), newCancel(e), NewDelete(e, "delete"), newCluster(e))
 	return c
 }

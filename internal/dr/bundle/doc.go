@@ -57,7 +57,8 @@ type Manifest struct {
 type EtcdFacts struct {
 	Host            string        `json:"host"` // that the snapshot comes from
 	Version         string        `json:"version"`
-	RevisionAtLeast int64         `json:"revisionAtLeast"` // before the snapshot; the snapshot's own is in it
+	ClusterID       string        `json:"clusterID,omitempty"` // hex
+	RevisionAtLeast int64         `json:"revisionAtLeast"`     // before the snapshot; the snapshot's own is in it
 	Members         []etcd.Member `json:"members"`
 }
 
@@ -67,6 +68,7 @@ type Host struct {
 	Address          string    `json:"address,omitempty"`
 	Layout           string    `json:"layout"`
 	Processes        []Process `json:"processes"`
+	Member           *Member   `json:"member,omitempty"`           // of etcd, if one runs there
 	EncryptionConfig string    `json:"encryptionConfig,omitempty"` // the entry that the API server's --encryption-provider-config names
 	Prefix           string    `json:"etcdPrefix,omitempty"`
 	Paths            []string  `json:"paths,omitempty"` // that were asked for
@@ -76,6 +78,16 @@ type Host struct {
 type Process struct {
 	Name string   `json:"name"` // "etcd", "kube-apiserver"
 	Args []string `json:"args"`
+	Unit string   `json:"unit,omitempty"` // of systemd that it belonged to
+}
+
+// Member is how a machine's etcd is set up.
+type Member struct {
+	Name     string   `json:"name"`
+	DataDir  string   `json:"dataDir"`
+	WALDir   string   `json:"walDir,omitempty"` // "": below DataDir
+	PeerURLs []string `json:"peerURLs"`         // that the others reach it at
+	Owner    string   `json:"owner,omitempty"`  // "user:group" of DataDir
 }
 
 // File is an entry of the archive.

@@ -138,6 +138,31 @@ func (b *Bundle) readManifest(r io.Reader, size int64) error {
 	return nil
 }
 
+// Walk reads the archive once more and shows every entry but the manifest, with all that the machine's tar said of it. The reader is valid during the call.
+func (b *Bundle) Walk(ctx context.Context, each func(*tar.Header, io.Reader) error) error {
+	gz, err := gzip.NewReader(cancelled{ctx, io.NewSectionReader(b.r, 0, 1<<62)})
+	if err != nil {
+		return b.explain(ctx, err)
+	}
+	gz.Multistream(false)
+	t := tar.NewReader(gz)
+	for {
+		h, err := t.Next()
+		if err != nil {
+			return b.explain(ctx, err)
+		}
+		if h.Name == ManifestName {
+			return nil
+		}
+		if _, known := b.places[h.Name]; !known {
+			return fail.Errorf(fail.Corrupt, "the archive has changed since it was opened: %.200q", h.Name)
+		}
+		if err := each(h, t); err != nil {
+			return err
+		}
+	}
+}
+
 // compare wants the entries and the manifest's list to be the same, and the blocks to ascend.
 func (b *Bundle) compare(seen []File) error {
 	m := &b.Manifest

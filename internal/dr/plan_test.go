@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dr
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"hozon.dev/hozon/internal/dr/bundle"
+	"hozon.dev/hozon/internal/fail"
+)
+
+// archiveOf makes an archive around a snapshot with three machines: two with static pods, one whose etcd is a service; and loads it.
+func archiveOf(t *testing.T, version string) *Archive {
+	t.Helper()
+	snapshot, _, _ := fixture(t, "plain")
+	var b bytes.Buffer
+	w, err := bundle.NewWriter(&b, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	add := func(h *tar.Header, body []byte) {
+		h.Size = int64(len(body))
+		if err := w.Add(h, bytes.NewReader(body)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	add(&tar.Header{Typeflag: tar.TypeReg, Name: bundle.Snapshot, Mode: 0o600}, snapshot)
+	m := &bundle.Manifest{Cluster: "prod", Created: time.Now(), Expires: time.Now().Add(time.Hour), Etcd: bundle.EtcdFacts{Version: version}}
+	for i, name := range []string{"cp-1", "cp-2", "cp-3"} {
+		h := bundle.Host{Name: name, Layout: LayoutKubeadm, Processes: []bundle.Process{{Name: "kubelet"}, {Name: "kube-apiserver"}, {Name: "etcd", Unit: "etcd-member"}}}
+		h.Member = &bundle.Member{Name: "m" + name[3:], DataDir: "/var/lib/etcd", PeerURLs: []string{"https://192.0.2.1" + name[3:] + ":2380"}, Owner: "etcd:etcd"}
+		m.Hosts = append(m.Hosts, h)
+		pods := []string{"etcd", "kube-apiserver"}
+		if i == 2 {
+			pods = pods[1:]
+		}
+		for _, p := range pods {
+			add(&tar.Header{Typeflag: tar.TypeReg, Name: entryOf(name, manifests+p+".yaml"), Mode: 0o600}, []byte(p))
+		}
+	}
+	m.Hosts = append(m.Hosts, bundle.Host{Name: "worker", Layout: LayoutKubeadm, Processes: []bundle.Process{{Name: "kubelet"}}})
+	if err := w.Close(m); err != nil {
+		t.Fatal(err)
+	}
+	a, err := Load(t.Context(), "prod.tar.gz", bytes.NewReader(b.Bytes()), int64(b.Len()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func restorer(a *Archive) *Restorer {
+	return &Restorer{Cluster: "prod", Archive: a, Now: time.Now, Say: func(string, ...any) {}}
+}
+
+// TestPlan is what is decided from an archive alone: who is stopped and started how, in which order, and which members there will be.
+func TestPlan(t *testing.T) {
+	r := restorer(archiveOf(t, "3.6.8"))
+	p, err := r.newPlan()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := p.initialCluster(); got != "m1=https://192.0.2.11:2380,m2=https://192.0.2.12:2380,m3=https://192.0.2.13:2380" {
+		t.Errorf("members: %s", got)
+	}
+	if p.host("worker") != nil || !p.Execute() {
+		t.Errorf("%+v", p)
+	}
+	if got := p.host("cp-1").Parts; !slices.Equal(got, []Part{{Process: "etcd", Manifest: manifests + "etcd.yaml"}, {Process: "kube-apiserver", Manifest: manifests + "kube-apiserver.yaml"}}) {
+		t.Errorf("%+v", got)
+	}
+	if got := p.host("cp-3").Parts[0]; got != (Part{Process: "etcd", Unit: "etcd-member"}) {
+		t.Errorf("%+v", got)
+	}
+	var names []string
+	for _, s := range r.steps(p, "", &Outcome{}) {
+		if slices.Contains(names, s.name()) {
+			t.Errorf("two steps are called %q", s.name())
+		}
+		names = append(names, s.name())
+	}
+	place := func(name string) int {
+		i := slices.Index(names, name)
+		if i < 0 {
+			t.Errorf("no step %q in %q", name, names)
+		}
+		return i
+	}
+	var last int
+	for _, name := range []string{
+		"bring files beside theirs @cp-3", "stop kube-apiserver @cp-1", "stop kube-apiserver @cp-3", "stop etcd @cp-1", "stop etcd @cp-3",
+		"set /var/lib/etcd aside and put the restored one there @cp-1", "start etcd @cp-1", "start etcd @cp-3", "wait for etcd @", "start kube-apiserver @cp-1",
+	} {
+		if at := place(name); at < last {
+			t.Errorf("%q comes too early", name)
+		} else {
+			last = at
+		}
+	}
+	book := strings.Join(p.Runbook(), "\n")
+	for _, want := range []string{
+		"[cp-3] systemctl stop etcd-member", "[cp-2] mkdir -p /root/stopped && mv /etc/kubernetes/manifests/etcd.yaml /root/stopped/",
+		"--name m2 --initial-cluster " + p.initialCluster() + " --initial-cluster-token " + p.Token, "--bump-revision 1000000000 --mark-compacted", "[cp-1] chown -R etcd:etcd /var/lib/etcd",
+	} {
+		if !strings.Contains(book, want) {
+			t.Errorf("%q is not in\n%s", want, book)
+		}
+	}
+}
+
+// TestMembers are restores of some machines only.
+func TestMembers(t *testing.T) {
+	r := restorer(archiveOf(t, "3.6.8"))
+	r.Members = []string{"cp-2"}
+	p, err := r.newPlan()
+	if err != nil || p.initialCluster() != "m2=https://192.0.2.12:2380" || len(p.Hosts) != 1 {
+		t.Errorf("%v, %+v", err, p)
+	}
+	r.Members = []string{"worker"}
+	if _, err := r.newPlan(); !fail.Is(err, fail.Invalid) || !strings.Contains(err.Error(), "worker") {
+		t.Errorf("a machine without a part of the control plane: %v", err)
+	}
+}
+
+// TestVersions are those of etcd that are refused, unless somebody insists.
+func TestVersions(t *testing.T) {
+	for version, refused := range map[string]bool{"3.4.23": false, "3.7.0": false, "3.3.10": true, "3.8.0": true, "4.0.0": true, "": true} {
+		r := restorer(archiveOf(t, version))
+		for range 2 {
+			p, err := r.newPlan()
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.checker = Checker{Now: time.Now}
+			r.archive(context.Background(), p)
+			bad := slices.ContainsFunc(r.checker.found, func(f Finding) bool { return f.Level == Failed && strings.Contains(f.Text, "--insist version") })
+			if bad != refused {
+				t.Errorf("etcd %q, insisting on %v: %+v", version, r.Insist, r.checker.found)
+			}
+			r.Insist, refused = []string{InsistVersion}, false
+		}
+	}
+}

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# What `hozon restore cluster` does on a machine: sh -c "$this" sh ID VERB [ARGUMENT…]. Every verb may be repeated, also after it was cut off in the middle.
+# Nothing that was there before is removed: it is moved beside its place, or below $base/old.
+set -eu
+umask 077
+id=$1 verb=$2
+shift 2
+base=/var/lib/hozon-restore/$id
+# What an earlier run, whose connection broke, has begun here must end first.
+mkdir -p "$base"
+exec 9>"$base/lock"
+flock -w 300 9
+
+# target is what is moved as one: the folder, or, if that is a file system of its own, the folder in it that etcd makes.
+target() {
+	if [ -d "$1" ] && [ "$(stat -c %d -- "$1")" != "$(stat -c %d -- "$1/..")" ]; then echo "$1/member"; else echo "$1"; fi
+}
+
+there() { [ -e "$1" ] || [ -L "$1" ]; }
+
+# put copies a file with all its attributes and gives it its place at once; kubelet does not look at names that begin with a dot.
+put() {
+	tmp=$(dirname "$2")/.hozon-$id.tmp
+	rm -rf -- "$tmp"
+	cp -a -- "$1" "$tmp"
+	mv -fT -- "$tmp" "$2"
+}
+
+# folders makes the folders above a file, those that the archive knows with the owner and mode that it has of them.
+folders() {
+	[ -d "$1" ] && return
+	folders "$(dirname "$1")"
+	if [ -d "$base/new$1" ]; then
+		mkdir -- "$1"
+		chown --reference="$base/new$1" -- "$1"
+		chmod --reference="$base/new$1" -- "$1"
+	else
+		mkdir -m 755 -- "$1"
+	fi
+}
+
+# runs says whether a program runs.
+runs() {
+	for p in /proc/[0-9]*; do
+		exe=$(tr '\0' '\n' <"$p/cmdline" 2>/dev/null | head -n 1) || continue
+		[ "${exe##*/}" = "$1" ] && return
+	done
+	return 1
+}
+
+case $verb in
+ready) # a place to work in, and what is needed for it
+	mkdir -p "$base/old" "$base/none" "$base/stopped" "$base/undone"
+	for tool in tar cp mv stat flock sha256sum; do command -v "$tool" >/dev/null || { echo "there is no $tool" >&2; exit 1; }; done
+	;;
+stage-data) # folder owner; the tar of the new folder on standard input
+	to=$(target "$1")
+	new=$to.hozon-$id.new
+	mkdir -p "$(dirname "$to")"
+	rm -rf -- "$new"
+	mkdir -- "$new"
+	if [ "$to" = "$1" ]; then strip=0; else strip=1; fi
+	tar -xz --strip-components=$strip -C "$new" -f -
+	if there "$to"; then owner=$(stat -c %u:%g -- "$to"); else owner=$2; fi
+	chown -R -- "$owner" "$new"
+	sync
+	;;
+unstage-data)
+	rm -rf -- "$(target "$1").hozon-$id.new"
+	;;
+stage-files) # the tar of the files on standard input
+	rm -rf -- "$base/new"
+	mkdir -- "$base/new"
+	umask 022 # for folders that the archive does not know; nobody else gets below $base
+	tar -xz --same-owner --same-permissions --numeric-owner --xattrs --xattrs-include='*' --selinux --acls -C "$base/new" -f -
+	sync
+	;;
+unstage-files)
+	rm -rf -- "$base/new"
+	;;
+swap-data)
+	to=$(target "$1")
+	new=$to.hozon-$id.new old=$to.hozon-$id.old
+	if there "$new"; then
+		if there "$to" && ! there "$old"; then mv -T -- "$to" "$old"; fi
+		if there "$to"; then mv -T -- "$to" "$to.hozon-$id.between"; fi
+		mv -T -- "$new" "$to"
+	fi
+	if command -v restorecon >/dev/null; then restorecon -R "$to" || :; fi
+	;;
+unswap-data)
+	to=$(target "$1")
+	new=$to.hozon-$id.new old=$to.hozon-$id.old undone=$to.hozon-$id.undone
+	if ! there "$new" && there "$to" && ! there "$undone"; then mv -T -- "$to" "$undone"; fi
+	if there "$old" && ! there "$to"; then mv -T -- "$old" "$to"; fi
+	;;
+aside-data) # of a member that will be added again, empty
+	to=$(target "$1")
+	if there "$to" && ! there "$to.hozon-$id.old"; then mv -T -- "$to" "$to.hozon-$id.old"; fi
+	;;
+swap-files) # the list, each name ended by NUL, on standard input
+	tr '\0' '\n' | while IFS= read -r f; do
+		if ! there "$base/old$f" && ! there "$base/none$f"; then
+			if there "$f"; then
+				mkdir -p "$base/old$(dirname "$f")"
+				put "$f" "$base/old$f"
+			else
+				mkdir -p "$base/none$(dirname "$f")"
+				: >"$base/none$f"
+			fi
+		fi
+		folders "$(dirname "$f")"
+		put "$base/new$f" "$f"
+	done
+	;;
+unswap-files)
+	tr '\0' '\n' | while IFS= read -r f; do
+		if there "$base/old$f"; then
+			put "$base/old$f" "$f"
+		elif there "$base/none$f" && there "$f"; then
+			mkdir -p "$base/undone$(dirname "$f")"
+			put "$f" "$base/undone$f"
+			rm -f -- "$f"
+		fi
+	done
+	;;
+stop-pod) # manifest
+	if there "$1"; then
+		mkdir -p "$base/stopped$(dirname "$1")"
+		if ! there "$base/stopped$1"; then put "$1" "$base/stopped$1"; fi
+		rm -f -- "$1"
+	fi
+	;;
+start-pod) # manifest: the saved one if there is one
+	if there "$base/new$1"; then from=$base/new$1; else from=$base/stopped$1; fi
+	folders "$(dirname "$1")"
+	put "$from" "$1"
+	;;
+unstart-pod) # manifest that start-pod has put there
+	rm -f -- "$1"
+	;;
+resume-pod) # manifest: what stop-pod stopped
+	if there "$base/stopped$1"; then put "$base/stopped$1" "$1"; fi
+	;;
+stop-unit)
+	if systemctl is-active --quiet "$1"; then
+		: >"$base/stopped/$1"
+		systemctl stop "$1" 9>&-
+	fi
+	;;
+start-unit) # etcd is ready only when the other members are: nobody waits here
+	systemctl daemon-reload 9>&-
+	systemctl enable "$1" 9>&- || :
+	systemctl start --no-block "$1" 9>&-
+	;;
+unstart-unit)
+	if systemctl is-active --quiet "$1"; then systemctl stop "$1" 9>&-; fi
+	;;
+resume-unit) # what stop-unit stopped
+	systemctl daemon-reload 9>&-
+	if there "$base/stopped/$1"; then systemctl start --no-block "$1" 9>&-; fi
+	;;
+restart-unit)
+	if command -v systemctl >/dev/null && systemctl is-active --quiet "$1"; then systemctl restart --no-block "$1" 9>&-; fi
+	;;
+await-gone) # program seconds
+	end=$(($(date +%s) + $2))
+	while runs "$1"; do
+		[ "$(date +%s)" -lt "$end" ] || { echo "$1 still runs after $2 seconds; does what should stop it (kubelet, systemd) run?" >&2; exit 1; }
+		sleep 0.3
+	done
+	;;
+room) # folder: free KiB of what would hold it, then whether it can be written to
+	at=$1
+	while ! [ -d "$at" ]; do at=$(dirname "$at"); done
+	df -Pk -- "$at" | awk 'NR == 2 { print $4 }'
+	probe=$at/.hozon-$id.probe
+	mkdir -- "$probe"
+	rmdir -- "$probe"
+	;;
+states) # of each of the names on standard input: type and mode, owner, then what it holds
+	xargs -0 sh -c 'for f do
+		if [ -L "$f" ]; then printf "%s\0link\0%s\0" "$f" "$(readlink -- "$f")"
+		elif [ -f "$f" ]; then printf "%s\0%s\0%s\0" "$f" "$(stat -c "%a %u %g" -- "$f")" "$(sha256sum <"$f")"
+		elif [ -e "$f" ]; then printf "%s\0other\0\0" "$f"
+		fi
+	done' sh
+	;;
+*)
+	echo "no verb $verb" >&2
+	exit 2
+	;;
+esac
