@@ -43,6 +43,7 @@ peers: # what tests run against; built before go test counts its time
 	@tools/build tools/gcs github.com/fsouza/fake-gcs-server fake-gcs-server >/dev/null
 	@tools/azure/install >/dev/null
 	@tools/build tools/helm helm.sh/helm/v3/cmd/helm helm >/dev/null
+	@[ "$$(id -u)" != 0 ] || tools/etcd-3.4/install >/dev/null
 	@tools/build tools/gen sigs.k8s.io/controller-tools/cmd/controller-gen controller-gen >/dev/null
 	@tools/build tools/proto google.golang.org/protobuf/cmd/protoc-gen-go protoc-gen-go >/dev/null
 	@tools/build tools/proto . proto >/dev/null
@@ -102,6 +103,16 @@ bench-velero: ## Measure against real Velero, in turns: backups of N=10000, rest
 .PHONY: bench-transfer
 bench-transfer: peers ## Pull 1 GiB in 10,000 files out of a pod, against tar through kubectl exec (Linux, root)
 	HOZON_TRANSFER=1 $(GO) test -count=1 -timeout 30m -v -run '^TestSpeed$$' ./test/volume
+
+.PHONY: scenario
+scenario: peers ## Lose control planes of three machines in every way, kill their restore at every step, and bring them back (Linux, root; long)
+	@tools/build tools/etcd-3.5 go.etcd.io/etcd/server/v3 etcd >/dev/null
+	@tools/build tools/etcd-3.7 go.etcd.io/etcd/server/v3 etcd >/dev/null
+	HOZON_SCENARIO=1 $(GO) test -count=1 -timeout 120m -v ./test/scenario
+
+.PHONY: bench-etcd
+bench-etcd: peers ## Save an etcd of MIB=2048 with OBJECTS=100000, RUNS=3 times, against etcdctl snapshot save (Linux, root)
+	HOZON_BENCH_MIB=$${MIB:-2048} HOZON_BENCH_OBJECTS=$${OBJECTS:-100000} $(GO) test -count=1 -timeout 60m -v -run '^TestBenchEtcd$$' ./test/scenario
 
 .PHONY: fuzz
 fuzz: ## Fuzz every reader for FUZZTIME (default 1m) each
