@@ -176,6 +176,12 @@ func TestClaims(t *testing.T) {
 	w.must(t, "volume", "pull", ns+"/files:/a/b", here)
 	same(t, filepath.Join(data, "a/b"), here)
 
+	db := podSpec(ns, "db", appImage, other)
+	db.Spec.Containers[0].VolumeMounts[0].MountPath = "/var/lib/mysql"
+	w.start(t, db)
+	if _, _, talk := w.run(t, "volume", "find", ns); !strings.Contains(talk, "Warning: "+ns+"/db:main:/var/lib/mysql is MySQL: a copy of its files while it runs is no backup; use mysqldump") {
+		t.Errorf("find does not warn:\n%s", talk)
+	}
 	out := w.must(t, "volume", "find", ns)
 	for _, want := range []string{"user", "/data", "files", "1Gi", "made"} {
 		if !strings.Contains(out, want) {

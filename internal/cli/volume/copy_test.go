@@ -3,6 +3,8 @@
 package volume
 
 import (
+	"bytes"
+	"io"
 	"testing"
 	"time"
 )
@@ -29,6 +31,36 @@ func TestMeter(t *testing.T) {
 	} {
 		if got := (meter{began}).line(tt.passed, tt.moved, tt.total, began.Add(tt.after)); got != tt.want {
 			t.Errorf("%d passed, %d moved of %d after %s: %q, want %q", tt.passed, tt.moved, tt.total, tt.after, got, tt.want)
+		}
+	}
+}
+
+// TestBandwidth: what goes through, in either direction, is not faster than it may be.
+func TestBandwidth(t *testing.T) {
+	o := options{bandwidth: "1MB"}
+	limit, err := o.limit(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const size = 600_000 // of which a quarter of a second's worth goes at once
+	data := bytes.Repeat([]byte("x"), size)
+	var got bytes.Buffer
+	for _, direction := range []string{"in", "out"} {
+		got.Reset()
+		in, out := limit(bytes.NewReader(data), &got)
+		began := time.Now()
+		if direction == "in" {
+			_, err = io.Copy(&got, in)
+		} else {
+			_, err = out.Write(data)
+		}
+		if took := time.Since(began); err != nil || took < 300*time.Millisecond || !bytes.Equal(got.Bytes(), data) {
+			t.Errorf("%s: %d of %d bytes in %s, %v", direction, got.Len(), size, took, err)
+		}
+	}
+	for _, bad := range []string{"fast", "10", "-1MB", "1"} {
+		if _, err := (&options{bandwidth: bad}).limit(t.Context()); err == nil {
+			t.Errorf("--bandwidth %q is taken", bad)
 		}
 	}
 }
