@@ -254,6 +254,7 @@ func (s *sender) answer(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.expect(ctx, wants)
 	next := 0
 	for _, w := range wants {
 		s.passed(s.before[next:w.index])
@@ -264,6 +265,17 @@ func (s *sender) answer(ctx context.Context) error {
 	}
 	s.passed(s.before[next:])
 	return s.link.flush()
+}
+
+// expect tells the source what will be read. Of files of which the receiver has a part, that is not known.
+func (s *sender) expect(ctx context.Context, wants []want) {
+	var next []*Entry
+	for _, w := range wants {
+		if w.offset == 0 {
+			next = append(next, &s.before[w.index])
+		}
+	}
+	s.source.expect(ctx, next)
 }
 
 // passed counts what the receiver has.

@@ -45,6 +45,7 @@ func Restore(ctx context.Context, from Snapshot, dir string, o Options, p *Progr
 		root: into.at, filter: o.Filter, delete: o.Delete, dryRun: o.DryRun, devices: o.Devices,
 		owner: !o.NoOwner && os.Geteuid() == 0, xattrs: keeps.Xattrs, keepRoot: whole && !keeps.Root, progress: new(Progress),
 	}
+	defer src.close()
 	s := &sender{source: src, only: only, filter: o.Filter, devices: o.Devices, progress: p}
 	return together(ctx, s, r)
 }
@@ -86,7 +87,7 @@ func openSnapshot(ctx context.Context, from Snapshot) (*stored, string, error) {
 	if n.Damage != nil {
 		return nil, "", fmt.Errorf("%s: %w", from.Path, n.Damage)
 	}
-	s := &stored{tree: from.Tree}
+	s := &stored{tree: from.Tree, ahead: ahead{tree: from.Tree}}
 	if n.Type != vault.Folder {
 		if n.Name == "" {
 			return nil, "", fail.Errorf(fail.Unsupported, "the snapshot is of a block device, not of files")
@@ -100,12 +101,15 @@ func openSnapshot(ctx context.Context, from Snapshot) (*stored, string, error) {
 
 // stored is a source in a repository.
 type stored struct {
-	tree vault.Tree
-	top  *storedPlace
+	tree  vault.Tree
+	top   *storedPlace
+	ahead ahead
 }
 
 func (s *stored) root() place { return s.top }
-func (s *stored) close()      {}
+func (s *stored) close()      { s.ahead.end() }
+
+func (s *stored) expect(ctx context.Context, next []*Entry) { s.ahead.begin(ctx, next) }
 
 func (s *stored) open(ctx context.Context, n vault.Node) (*storedPlace, error) {
 	nodes, err := s.tree.List(ctx, n)
@@ -113,6 +117,9 @@ func (s *stored) open(ctx context.Context, n vault.Node) (*storedPlace, error) {
 }
 
 func (s *stored) openFile(ctx context.Context, e *Entry) (content, error) {
+	if next := s.ahead.take(ctx, e); next != nil {
+		return next.open(ctx)
+	}
 	f, err := s.tree.Open(ctx, e.node)
 	return storedFile{f}, err
 }

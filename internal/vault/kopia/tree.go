@@ -101,7 +101,8 @@ func (t *tree) List(ctx context.Context, folder vault.Node) (nodes []vault.Node,
 		return nil, fmt.Errorf("read folder %q: %w", folder.Name, damaged(err))
 	}
 	defer r.Close()
-	if nodes, err = decode(ctx, t.repository, io.LimitReader(r, maxFolder)); err != nil {
+	target := func(id object.ID) (string, error) { return t.repository.target(ctx, id) }
+	if nodes, err = decode(io.LimitReader(r, maxFolder), target); err != nil {
 		return nil, fmt.Errorf("read folder %q: %w", folder.Name, damaged(err))
 	}
 	if err := vault.Sort(nodes); err != nil {
@@ -110,8 +111,8 @@ func (t *tree) List(ctx context.Context, folder vault.Node) (nodes []vault.Node,
 	return nodes, nil
 }
 
-// decode goes through the JSON entry by entry: the whole would be several times larger.
-func decode(ctx context.Context, r *Repository, in io.Reader) ([]vault.Node, error) {
+// decode goes through the JSON entry by entry: the whole would be several times larger. target reads what a link points to.
+func decode(in io.Reader, target func(object.ID) (string, error)) ([]vault.Node, error) {
 	d := json.NewDecoder(in)
 	if err := expect(d, json.Delim('{')); err != nil {
 		return nil, err
@@ -128,7 +129,7 @@ func decode(ctx context.Context, r *Repository, in io.Reader) ([]vault.Node, err
 				return nil, err
 			}
 		case "entries":
-			if nodes, err = entries(ctx, r, d, nodes); err != nil {
+			if nodes, err = entries(d, nodes, target); err != nil {
 				return nil, err
 			}
 		default:
@@ -152,7 +153,7 @@ func expect(d *json.Decoder, want json.Token) error {
 	return nil
 }
 
-func entries(ctx context.Context, r *Repository, d *json.Decoder, nodes []vault.Node) ([]vault.Node, error) {
+func entries(d *json.Decoder, nodes []vault.Node, target func(object.ID) (string, error)) ([]vault.Node, error) {
 	first, err := d.Token()
 	if err != nil || first == nil { // null: an empty folder
 		return nodes, err
@@ -167,7 +168,7 @@ func entries(ctx context.Context, r *Repository, d *json.Decoder, nodes []vault.
 		}
 		n := node(&e)
 		if n.Type == vault.Symlink && n.Damage == nil {
-			n.Target, err = r.target(ctx, e.ObjectID)
+			n.Target, err = target(e.ObjectID)
 			if n.Damage = damaged(err); err != nil && !fail.Is(n.Damage, fail.Corrupt) {
 				return nil, n.Damage
 			}

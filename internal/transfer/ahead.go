@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package transfer
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"hozon.dev/hozon/internal/vault"
+)
+
+// Files of a snapshot are fetched, decrypted and checked several at a time, while those before them are written.
+const (
+	aheadFiles = 8       // read side by side
+	aheadPiece = 1 << 20 // bytes of a piece; each file has at most two waiting and one in work
+)
+
+// ahead reads the files that are wanted next, in their order.
+type ahead struct {
+	tree    vault.Tree
+	waiting []*stream // in the order of the wants
+	running int       // of these, from the first on
+}
+
+// A stream is a file that is read by a goroutine of its own.
+type stream struct {
+	path   string
+	node   vault.Node
+	pieces chan piece
+	stop   context.CancelFunc
+}
+
+type piece struct {
+	data []byte
+	err  error // after data; io.EOF at the end
+}
+
+// begin begins with these. Their streams live as long as ctx, which is that of the run.
+func (a *ahead) begin(ctx context.Context, entries []*Entry) {
+	a.end()
+	for _, e := range entries {
+		a.waiting = append(a.waiting, &stream{path: e.Path, node: e.node, pieces: make(chan piece, 2)})
+	}
+	a.fill(ctx)
+}
+
+// end gives up what was not taken.
+func (a *ahead) end() {
+	for _, s := range a.waiting[:a.running] {
+		s.stop()
+	}
+	a.waiting, a.running = nil, 0
+}
+
+// fill keeps enough of them running.
+func (a *ahead) fill(ctx context.Context) {
+	for a.running < min(len(a.waiting), aheadFiles) {
+		s := a.waiting[a.running]
+		own, stop := context.WithCancel(ctx)
+		s.stop = stop
+		go s.run(own, a.tree)
+		a.running++
+	}
+}
+
+// take returns the stream of a file whose turn it is; nil if it is not read ahead.
+func (a *ahead) take(ctx context.Context, e *Entry) *stream {
+	if len(a.waiting) == 0 || a.waiting[0].path != e.Path {
+		return nil
+	}
+	s := a.waiting[0]
+	a.waiting, a.running = a.waiting[1:], a.running-1
+	a.fill(ctx)
+	return s
+}
+
+func (s *stream) run(ctx context.Context, tree vault.Tree) {
+	put := func(p piece) bool {
+		select {
+		case s.pieces <- p:
+			return p.err == nil
+		case <-ctx.Done():
+			return false
+		}
+	}
+	f, err := tree.Open(ctx, s.node)
+	if err != nil {
+		put(piece{err: err})
+		return
+	}
+	defer f.Close()
+	for at := int64(0); ; {
+		// One byte more than the file has shows its end in the same step.
+		buf := make([]byte, min(aheadPiece, max(s.node.Size-at, 0)+1))
+		n, err := f.ReadAt(ctx, buf, at)
+		if err == nil && n < len(buf) {
+			err = io.ErrNoProgress
+		}
+		if at += int64(n); !put(piece{buf[:n], err}) {
+			return
+		}
+	}
+}
+
+// streamFile is a stream as the sender reads it: from front to back.
+type streamFile struct {
+	s    *stream
+	at   int64
+	held piece
+}
+
+// open waits until it is known whether the file can be opened at all.
+func (s *stream) open(ctx context.Context) (content, error) {
+	f := &streamFile{s: s}
+	err := f.next(ctx)
+	if err == nil && len(f.held.data) == 0 && f.held.err != nil && !errors.Is(f.held.err, io.EOF) {
+		err = f.held.err
+	}
+	if err != nil {
+		s.stop()
+		return nil, err
+	}
+	return f, nil
+}
+
+func (f *streamFile) next(ctx context.Context) error {
+	select {
+	case f.held = <-f.s.pieces:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (f *streamFile) readAt(ctx context.Context, p []byte, off int64) (int, error) {
+	if off != f.at {
+		return 0, errors.New("it is not read from front to back")
+	}
+	n := 0
+	for n < len(p) {
+		if len(f.held.data) == 0 {
+			if f.held.err != nil {
+				return n, f.held.err
+			}
+			if err := f.next(ctx); err != nil {
+				return n, err
+			}
+			continue
+		}
+		k := copy(p[n:], f.held.data)
+		f.held.data = f.held.data[k:]
+		n, f.at = n+k, f.at+int64(k)
+	}
+	return n, nil
+}
+
+func (f *streamFile) nextData(from, size int64) (start, end int64) { return from, size }
+func (f *streamFile) sparse() bool                                 { return true }
+func (f *streamFile) changed(*Entry) bool                          { return false }
+func (f *streamFile) close()                                       { f.s.stop() }
