@@ -75,8 +75,7 @@ func (r *Run) predictSpace(ctx context.Context, w *work, siblings *siblings) {
 // labels, or in one that every cluster has. Of what it says there, what is wrong with the object itself counts, and what it is refused by, but
 // not quotas and limits: those of the copy come after its objects.
 func (r *Run) predictElsewhere(ctx context.Context, w *work) {
-	moved := *w
-	moved.obj = w.obj.DeepCopy()
+	moved := *w // its object is not used for anything else
 	moved.Step.Target.Namespace = r.standIn(ctx, w)
 	moved.obj.SetNamespace(moved.Step.Target.Namespace)
 	r.uninject(ctx, &moved)

@@ -48,6 +48,7 @@ type Verdicts map[string]map[Way][]string
 const (
 	Again  = "again"   // what was found when the backup was restored ten times
 	DryRun = "dry run" // of what a dry run said something else
+	Alone  = "alone"   // what came along with a single namespace
 )
 
 // Run runs all cases in all ways that the program has. The error is about the test itself.
@@ -70,6 +71,9 @@ func (s *Suite) Run(ctx context.Context) (Verdicts, error) {
 		}
 		if way == NewCluster {
 			if err := s.SUT.Enter(ctx, s.Target); err != nil {
+				return nil, err
+			}
+			if err := s.alone(ctx, v); err != nil {
 				return nil, err
 			}
 		}
@@ -336,6 +340,24 @@ func (s *Suite) check(scene *Scene) {
 	if scene.c.Check != nil {
 		scene.c.Check(scene)
 	}
+}
+
+// alone restores one namespace of all into the new cluster: nothing comes along that it does not need.
+func (s *Suite) alone(ctx context.Context, v Verdicts) error {
+	spec := s.spec(NewCluster)
+	spec.IncludedNamespaces, spec.IncludeClusterResources = []string{"conf-x1"}, nil
+	outcome, err := s.SUT.Restore(ctx, "alone", spec)
+	if err != nil {
+		return err
+	}
+	fails := outcome.Surprises
+	for _, ref := range outcome.Changed {
+		if !strings.Contains(ref, "conf-x1") {
+			fails = append(fails, ref+" came along")
+		}
+	}
+	v[Alone] = map[Way][]string{NewCluster: fails}
+	return nil
 }
 
 // again restores the same backup nine times more: nothing is changed, and nothing is said that is not explained.

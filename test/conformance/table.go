@@ -33,6 +33,7 @@ func Table(columns ...Column) string {
 	for _, c := range Cases() {
 		row(c.ID, c.Title)
 	}
+	row(Alone, "one namespace of a whole backup brings nothing along that it does not need")
 	row(Again, "and nine times more, with nothing changed and no warning without a reason")
 	row(DryRun, "says what then happens")
 	return out.String()
