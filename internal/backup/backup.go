@@ -79,6 +79,10 @@ type Engine struct {
 	Now     func() time.Time
 	Tool    string // "hozon v1.2.3", for the manifest
 	Observe Observer
+	// GlobalPolicy is the ConfigMap, in the Backup's namespace, whose volume policies count behind those of each backup; "": none.
+	GlobalPolicy string
+	// AllVersions saves objects in all versions that are served, not in the preferred one only.
+	AllVersions bool
 }
 
 // Result is a backup that exists: the Backup with its status, its manifest, and what is to be said about it.
@@ -237,13 +241,15 @@ func (r *run) attempt(ctx context.Context, exact bool) error {
 	_, err := r.draft.Put(ctx, store.Archive, func(w io.Writer) error {
 		sink = newSink(w, r.backup.Status.StartTimestamp.Time, r.Observe)
 		sink.refused = r.refused
-		sink.bodies = r.options.Snapshots != nil
+		sink.bodies = r.options.Snapshots != nil || len(r.policies.Rules) > 0
+		sink.wantClaims = len(r.policies.Rules) > 0
 		result, err := r.list(ctx, exact, sink)
 		if err != nil {
 			sink.writer.Abort(err)
 			return err
 		}
 		r.collected, r.sink = result, sink
+		r.decide()
 		if err := r.snapshots(ctx); err != nil {
 			sink.writer.Abort(err)
 			return err
@@ -307,7 +313,7 @@ func (r *run) judge() {
 	if st.Errors > 0 {
 		st.Phase = velerov1.BackupPhasePartiallyFailed
 	}
-	items := r.sink.summary.Items
+	items := int(r.sink.objects.Load())
 	st.Progress = &velerov1.BackupProgress{TotalItems: items, ItemsBackedUp: items}
 	end := metav1.NewTime(r.Now().UTC().Truncate(time.Second))
 	st.CompletionTimestamp = &end

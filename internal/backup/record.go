@@ -9,7 +9,7 @@ import (
 
 // record turns what the listing found into the report and the manifest.
 func (r *run) record(exact bool) {
-	items := r.sink.summary.Items
+	items := int(r.sink.objects.Load())
 	r.report.Count(report.Saved, items)
 	for _, p := range r.collected.Problems {
 		r.report.Errors = append(r.report.Errors, p)

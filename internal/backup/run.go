@@ -16,6 +16,7 @@ import (
 	"hozon.dev/hozon/internal/fail"
 	"hozon.dev/hozon/internal/filter"
 	"hozon.dev/hozon/internal/object"
+	"hozon.dev/hozon/internal/policy"
 	"hozon.dev/hozon/internal/report"
 	"hozon.dev/hozon/internal/store"
 )
@@ -31,6 +32,7 @@ type run struct {
 	found      []report.Note // what was wrong before the listing: groups that do not answer, namespaces that do not exist
 	doubts     []report.Note // the same, as warnings
 	filter     *filter.Filter
+	policies   policy.Policies
 	version    string
 	clusterUID string
 	draft      *store.Draft
@@ -63,7 +65,7 @@ func (r *run) look(ctx context.Context) error {
 	r.backup.Annotations = with(r.backup.Annotations, velerov1.AnnotationSourceGitVersion, info.GitVersion)
 	r.backup.Annotations[velerov1.AnnotationSourceMajorVersion] = info.Major
 	r.backup.Annotations[velerov1.AnnotationSourceMinorVersion] = info.Minor
-	types, problems, err := r.Cluster.Types(ctx, false)
+	types, problems, err := r.Cluster.Types(ctx, r.AllVersions)
 	if err != nil {
 		return err
 	}
@@ -75,7 +77,14 @@ func (r *run) look(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if r.filter, err = filter.ForBackup(r.backup.Spec, types, namespaces); err != nil {
+	if err := r.readPolicies(ctx); err != nil {
+		return err
+	}
+	spec, err := r.filtered()
+	if err != nil {
+		return err
+	}
+	if r.filter, err = filter.ForBackup(spec, types, namespaces); err != nil {
 		return err
 	}
 	return r.checkFilter()

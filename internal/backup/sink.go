@@ -17,6 +17,7 @@ import (
 	"hozon.dev/hozon/internal/collect"
 	"hozon.dev/hozon/internal/fail"
 	"hozon.dev/hozon/internal/object"
+	"hozon.dev/hozon/internal/policy"
 	"hozon.dev/hozon/internal/store"
 )
 
@@ -30,11 +31,15 @@ type sink struct {
 	index   archive.IndexSummary
 	observe Observer
 	done    atomic.Int64
+	objects atomic.Int64          // as done, each once, whatever the number of its versions
 	refused map[object.Ref]string // not to be saved
 	bodies  bool                  // of volumes are kept, too
 
+	wantClaims bool // what policies ask of claims is kept
+
 	mu      sync.Mutex
 	volumes []volume
+	claims  map[string]policy.Claim // "namespace/name"
 }
 
 func newSink(w io.Writer, modified time.Time, observe Observer) *sink {
@@ -62,6 +67,12 @@ func (l *lane) Add(it collect.Item) error {
 	}
 	if it.Ref.Group == "" && it.Ref.Resource == "persistentvolumes" {
 		l.sink.keep(it)
+	}
+	if l.sink.wantClaims && it.Ref.Group == "" && it.Ref.Resource == "persistentvolumeclaims" {
+		l.sink.keepClaim(it)
+	}
+	if it.Type.Preferred {
+		l.sink.objects.Add(1)
 	}
 	if n := l.sink.done.Add(1); n%reportEvery == 0 {
 		l.sink.observe.Items(int(n), 0)
@@ -92,6 +103,22 @@ type volume struct {
 
 	body     []byte          // nil: not kept
 	snapshot *store.Snapshot // nil: nobody took one
+	action   policy.Action   // "": no policy decides
+	why      string          // the policy
+}
+
+// keepClaim remembers what policies ask of a claim. One that cannot be decoded fits no condition about claims.
+func (s *sink) keepClaim(it collect.Item) {
+	c, err := policy.ReadClaim(it.Body)
+	if err != nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.claims == nil {
+		s.claims = map[string]policy.Claim{}
+	}
+	s.claims[it.Ref.ID()] = c
 }
 
 // keep remembers a volume. One that cannot be decoded is saved like any other object and only missing in the list of volumes.

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"hozon.dev/hozon/internal/policy"
 	"hozon.dev/hozon/internal/report"
 	"hozon.dev/hozon/internal/store"
 )
@@ -43,9 +44,17 @@ func (r *run) wantsSnapshots() bool {
 	return r.backup.Spec.SnapshotVolumes == nil || *r.backup.Spec.SnapshotVolumes
 }
 
-// snapshots has a snapshot taken of every volume in the backup, one after the other: what takes them is somebody else's program.
+// snapshotted says whether a snapshot of a volume is to be taken: a policy comes before the spec.
+func (r *run) snapshotted(v *volume) bool {
+	if v.action != "" {
+		return v.action == policy.Snapshot
+	}
+	return r.wantsSnapshots()
+}
+
+// snapshots has a snapshot taken of every volume in the backup that is to have one, one after the other: what takes them is somebody else's program.
 func (r *run) snapshots(ctx context.Context) error {
-	if r.options.Snapshots == nil || !r.wantsSnapshots() {
+	if r.options.Snapshots == nil {
 		return nil
 	}
 	if len(r.sink.volumes) > 0 {
@@ -59,6 +68,9 @@ func (r *run) snapshots(ctx context.Context) error {
 			return err
 		}
 		v := &r.sink.volumes[i]
+		if !r.snapshotted(v) {
+			continue
+		}
 		tags["velero.io/pv"] = v.Metadata.Name
 		s, err := r.options.Snapshots.Take(ctx, Volume{Name: v.Metadata.Name, PV: v.body, Zone: v.zone(), Tags: maps.Clone(tags)})
 		if err != nil && ctx.Err() != nil {
@@ -114,14 +126,14 @@ func (r *run) note(v *volume, s *store.Snapshot, err error) {
 // unsaved warns of each volume whose bytes nobody has saved.
 func (r *run) unsaved() {
 	for _, v := range r.sink.volumes {
-		if v.snapshot != nil || !r.wantsSnapshots() {
+		if v.snapshot != nil || v.action == policy.Skip || v.action == "" && !r.wantsSnapshots() {
 			continue
 		}
 		switch c := v.Spec.ClaimRef; {
 		case c != nil:
-			r.report.Warn(c.Namespace, "PersistentVolumeClaim %s (volume %s): %s", c.Name, v.Metadata.Name, r.reason())
+			r.report.Warn(c.Namespace, "PersistentVolumeClaim %s (volume %s): %s", c.Name, v.Metadata.Name, r.reason(v))
 		case r.options.Snapshots != nil:
-			r.report.Warn("", "PersistentVolume %s: %s", v.Metadata.Name, r.reason())
+			r.report.Warn("", "PersistentVolume %s: %s", v.Metadata.Name, r.reason(v))
 		}
 	}
 	for _, n := range r.report.Warnings {
@@ -130,7 +142,15 @@ func (r *run) unsaved() {
 }
 
 // reason says why a volume was not saved.
-func (r *run) reason() string {
+func (r *run) reason(v volume) string {
+	switch {
+	case v.action == policy.Skip:
+		return v.why
+	case v.action == policy.Snapshot && r.options.Snapshots != nil:
+		return v.why + ", and " + r.options.Snapshots.Reason() + ": " + notSaved
+	case v.action != "":
+		return v.why + ": " + notSaved
+	}
 	if r.options.Snapshots == nil || !r.wantsSnapshots() {
 		return notSaved
 	}
@@ -162,7 +182,7 @@ func (r *run) volumeInfos() []store.BackedUpVolume {
 			info.PVCName, info.PVCNamespace = c.Name, c.Namespace
 		}
 		if v.snapshot == nil {
-			info.Skipped, info.SkippedReason = true, r.reason()
+			info.Skipped, info.SkippedReason = true, r.reason(v)
 		} else {
 			info.BackupMethod, info.Native, info.Result = store.MethodNative, v.snapshot.Native(), store.ResultFailed
 			if v.snapshot.Usable() {

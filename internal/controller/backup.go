@@ -31,6 +31,8 @@ type Backups struct {
 	Concurrent      int // how many run at the same time
 	DefaultLocation string
 	Defaults        Defaults
+	GlobalPolicy    string // ConfigMap with volume policies for all backups; "": none
+	AllVersions     bool   // backups hold objects in all versions that are served
 }
 
 // Defaults fill what a Backup leaves open.

@@ -161,7 +161,6 @@ func undone(b *velerov1.Backup) []string {
 	}
 	add(is(s.SnapshotMoveData), "moving the data of snapshots (spec.snapshotMoveData)")
 	add(is(s.DefaultVolumesToFsBackup) || is(s.DefaultVolumesToRestic), "file backup of volumes (spec.defaultVolumesToFsBackup)")
-	add(s.ResourcePolicy != nil, "the policies of spec.resourcePolicy")
 	return notes
 }
 

@@ -84,7 +84,9 @@ func (r *Backups) once(ctx context.Context, b *velerov1.Backup) (backup.Result, 
 	}
 	seen := r.watch(ctx, b)
 	defer seen.stop()
-	engine := backup.Engine{Cluster: r.Cluster, Store: st, Now: r.Now, Tool: r.Tool, Observe: seen}
+	engine := backup.Engine{
+		Cluster: r.Cluster, Store: st, Now: r.Now, Tool: r.Tool, Observe: seen, GlobalPolicy: r.GlobalPolicy, AllVersions: r.AllVersions,
+	}
 	options := backup.Options{Run: run(b), Notes: undone(b), Check: func(ctx context.Context) error { return r.ours(ctx, b) }}
 	if len(b.Spec.VolumeSnapshotLocations) > 0 {
 		taking := r.Stores.snapshots(b.Spec.VolumeSnapshotLocations...)

@@ -71,6 +71,8 @@ type Options struct {
 	SkipSchedules   bool // the default of spec.skipImmediately
 	Terminating     time.Duration
 	Priorities      string // of resources in restores
+	GlobalPolicy    string // ConfigMap with volume policies for all backups
+	AllVersions     bool   // backups hold objects in all versions, not only in the preferred one
 	Defaults        controller.Defaults
 }
 
@@ -186,7 +188,7 @@ func add(m manager.Manager, o Options, plugins *plugin.Folder) error {
 		{"location", &controller.Locations{Site: site, Stores: stores, Period: o.ValidatePeriod}},
 		{"backup", &controller.Backups{
 			Site: site, Stores: stores, Flights: backups, Cluster: client, Tool: o.Version,
-			Concurrent: o.Concurrent, DefaultLocation: o.DefaultLocation, Defaults: o.Defaults,
+			Concurrent: o.Concurrent, DefaultLocation: o.DefaultLocation, Defaults: o.Defaults, GlobalPolicy: o.GlobalPolicy, AllVersions: o.AllVersions,
 		}},
 		{"restore", &controller.Restores{
 			Site: site, Stores: stores, Flights: restores, Cluster: client,

@@ -131,8 +131,6 @@ func unsupported(s velerov1.BackupSpec) error {
 	switch {
 	case yes(s.SnapshotVolumes), yes(s.SnapshotMoveData), yes(s.DefaultVolumesToFsBackup), yes(s.DefaultVolumesToRestic):
 		return env.Usagef("volume data cannot be saved with --store yet, only objects; leave out --snapshot-volumes, --snapshot-move-data and --default-volumes-to-fs-backup")
-	case s.ResourcePolicy != nil:
-		return env.Usagef("--resource-policies-configmap cannot be used with --store yet")
 	}
 	return nil
 }
@@ -180,7 +178,7 @@ func (o *createOptions) carryOut(ctx context.Context, e *env.Env, b *velerov1.Ba
 	b.UID = types.UID(uuid.NewString())
 	b.CreationTimestamp = metav1.NewTime(e.Now().UTC().Truncate(time.Second))
 	bar := e.NewProgress()
-	engine := backup.Engine{Cluster: client, Store: s, Now: e.Now, Tool: "hozon " + e.Version, Observe: bar}
+	engine := backup.Engine{Cluster: client, Store: s, Now: e.Now, Tool: "hozon " + e.Version, Observe: bar, AllVersions: e.Feature(env.AllVersions)}
 	if err := engine.PayAll(ctx, debtor(b), func(name string, hooks []report.Hook) {
 		for _, h := range hooks {
 			e.Say("An unfinished run of backup %s: %s", name, h)

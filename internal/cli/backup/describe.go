@@ -93,6 +93,7 @@ func (d description) Text(details bool) string {
 	b, out := d.Backup, env.NewDescriber()
 	out.Head(b)
 	d.outcome(out)
+	describePolicies(out, b)
 	DescribeSpec(out, b.Spec)
 	d.times(out)
 	d.contents(out, details)
@@ -138,6 +139,21 @@ func (d description) outcome(out *env.Describer) {
 	out.Gap()
 	out.Refusal(st.FailureReason, st.ValidationErrors)
 	out.Outcome(d.Results, st.Errors, st.Warnings)
+}
+
+func describePolicies(out *env.Describer, b *velerov1.Backup) {
+	if p := b.Spec.ResourcePolicy; p != nil {
+		out.Text(0, "Resource policies:")
+		out.Line(1, "Type:", p.Kind)
+		out.Line(1, "Name:", p.Name)
+		out.Gap()
+	}
+	if name := b.Annotations[velerov1.AnnotationGlobalVolumePolicy]; name != "" {
+		out.Text(0, "Global volume policies:")
+		out.Line(1, "Type:", "configmap")
+		out.Line(1, "Name:", name)
+		out.Gap()
+	}
 }
 
 // DescribeSpec adds what a backup takes in and how.

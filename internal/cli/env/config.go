@@ -9,6 +9,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 )
 
 // ConfigKeys are the settings of the command line that a user can keep.
@@ -73,4 +75,12 @@ func (e *Env) setting(key string) string {
 	}
 	s, _ := c[key].(string)
 	return s
+}
+
+// AllVersions is Velero's feature that saves objects in all versions that are served.
+const AllVersions = "EnableAPIGroupVersions"
+
+// Feature says whether a feature is among those of the settings.
+func (e *Env) Feature(name string) bool {
+	return slices.Contains(strings.Split(e.setting("features"), ","), name)
 }

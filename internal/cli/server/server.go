@@ -82,7 +82,8 @@ func (o *options) addFlags(f *pflag.FlagSet) {
 	f.BoolVar(&o.restoreOnly, "restore-only", false, "Neither make, delete nor schedule backups (deprecated).")
 	f.Float32Var(&o.qps, "client-qps", 0, "Requests a second to the API server; 0: as many as it takes.")
 	f.IntVar(&o.burst, "client-burst", 100, "Requests at once, if there is a limit.")
-	f.StringSliceVar(&o.features, "features", nil, "Features of Velero; those that exist are always on.")
+	f.StringVar(&o.GlobalPolicy, "global-backup-volume-policies-configmap", "", "ConfigMap with volume policies that count for all backups, behind their own.")
+	f.StringSliceVar(&o.features, "features", nil, "Features of Velero: EnableAPIGroupVersions saves objects in all versions that are served; others that exist are always on.")
 	ignore(f)
 }
 
@@ -99,7 +100,6 @@ var ignored = []struct{ name, value, why string }{
 	{"item-block-worker-count", "1", "objects are saved from one listing"},
 	{"backup-repository-configmap", "", "there are no repositories yet"},
 	{"repo-maintenance-job-configmap", "", "there are no repositories yet"},
-	{"global-backup-volume-policies-configmap", "", "there are no policies yet"},
 }
 
 func ignore(f *pflag.FlagSet) {
@@ -138,6 +138,7 @@ func (o *options) run(ctx context.Context, e *env.Env, flags *pflag.FlagSet) err
 	if _, port, err := net.SplitHostPort(o.MetricsAddress); err == nil && inPod(e) {
 		o.Pod = o.Identity + ":" + port
 	}
+	o.AllVersions = slices.Contains(o.features, env.AllVersions)
 	flags.Visit(func(f *pflag.Flag) { o.PluginArgs = append(o.PluginArgs, "--"+f.Name+"="+f.Value.String()) }) // as Velero hands its own on
 	if o.PublicURL == "" {
 		o.PublicURL = publicURL(e, o.MetricsAddress)
