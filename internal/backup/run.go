@@ -156,7 +156,7 @@ func find(types []object.Type, groupResource string) (object.Type, bool) {
 
 // request is what collect is asked for.
 func (r *run) request(exact bool) collect.Request {
-	req := collect.Request{Types: r.types, Filter: r.filter, Exact: exact}
+	req := collect.Request{Types: r.types, Filter: r.filter, Exact: exact, GroupLabel: r.backup.Spec.VolumeGroupSnapshotLabelKey}
 	if r.options.Consistency == Require {
 		req.Consistency = collect.Require
 	}

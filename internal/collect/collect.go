@@ -68,6 +68,8 @@ type Request struct {
 	// Exact reads every kind at one revision. Without it each kind is read at one of its own.
 	Exact    bool
 	Parallel int // lanes; 0: 3, which a small API server can take
+	// GroupLabel is the label whose value claims share that are taken together; "": none.
+	GroupLabel string
 }
 
 // Item is one object. Ref, Type and the plain strings of Head may be kept; Body and the raw parts of Head are

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	k8stypes "k8s.io/apimachinery/pkg/types"
 
 	velerov1 "hozon.dev/hozon/api/velero/v1"
 	"hozon.dev/hozon/internal/cluster"
@@ -297,4 +298,37 @@ func TestRelated(t *testing.T) {
 	m, _ = run(t, c, collect.Request{Types: types, Filter: filterFor(t, c, types, subset), Exact: true})
 	m.has(t, "v1 pods/"+ns+"/web", "v1 persistentvolumeclaims/"+ns+"/data", "v1 persistentvolumes/pv-"+ns, "v1 namespaces/"+ns)
 	m.hasNot(t, "v1 persistentvolumeclaims/"+ns+"/unused", "v1 serviceaccounts/"+ns+"/app", "v1 wants.rel.example.com/"+ns+"/w", "v1 pods/"+other+"/web")
+}
+
+// TestLate: what a claim needs was listed before it: the running pods that mount it, and the claims of its group. They come in all the same, at the run's revision.
+func TestLate(t *testing.T) {
+	c := open(t, clustertest.Shared(t))
+	ns := clustertest.Shared(t).Namespace(t)
+	for _, name := range []string{"data", "log", "other", "far"} {
+		labels := map[string]string{"data": `"app":"db","velero.io/volume-group":"db"`, "log": `"velero.io/volume-group":"db"`}[name]
+		create(t, c, "v1/persistentvolumes", "", fmt.Sprintf(`{"metadata":{"name":"%s-%s"},"spec":{"capacity":{"storage":"1Gi"},"accessModes":["ReadWriteOnce"],"hostPath":{"path":"/x"}}}`, name, ns))
+		create(t, c, "v1/persistentvolumeclaims", ns, fmt.Sprintf(`{"metadata":{"name":%q,"labels":{%s}},"spec":{"accessModes":["ReadWriteOnce"],"volumeName":"%s-%s","resources":{"requests":{"storage":"1Gi"}}}}`, name, labels, name, ns))
+	}
+	for name, claims := range map[string][]string{"runs": {"data", "far"}, "waits": {"data"}, "else": {"other"}} {
+		volumes := ""
+		for i, claim := range claims {
+			volumes += fmt.Sprintf(`,{"name":"v%d","persistentVolumeClaim":{"claimName":%q}}`, i, claim)
+		}
+		create(t, c, "v1/pods", ns, fmt.Sprintf(`{"metadata":{"name":%q},"spec":{"containers":[{"name":"c","image":"i"}],"volumes":[%s]}}`, name, volumes[1:]))
+	}
+	pods := object.Type{Version: "v1", Resource: "pods", Kind: "Pod", Namespaced: true}
+	for _, name := range []string{"runs", "else"} {
+		if _, err := c.Patch(t.Context(), pods, ns, name, k8stypes.MergePatchType, []byte(`{"status":{"phase":"Running"}}`), cluster.WriteOptions{Subresource: "status"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	types := typesOf(t, c)
+	spec := velerov1.BackupSpec{IncludedNamespaces: []string{ns}, LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "db"}}}
+	m, result := run(t, c, collect.Request{Types: types, Filter: filterFor(t, c, types, spec), Exact: true, GroupLabel: "velero.io/volume-group"})
+	if len(result.Problems)+len(result.Own) > 0 {
+		t.Error(result.Problems, result.Own)
+	}
+	m.has(t, "v1 persistentvolumeclaims/"+ns+"/data", "v1 persistentvolumeclaims/"+ns+"/log", "v1 persistentvolumeclaims/"+ns+"/far", "v1 pods/"+ns+"/runs",
+		"v1 persistentvolumes/data-"+ns, "v1 persistentvolumes/log-"+ns, "v1 persistentvolumes/far-"+ns, "v1 namespaces/"+ns)
+	m.hasNot(t, "v1 pods/"+ns+"/waits", "v1 pods/"+ns+"/else", "v1 persistentvolumeclaims/"+ns+"/other", "v1 persistentvolumes/other-"+ns)
 }

@@ -209,7 +209,7 @@ func (l *lane) item(of task, raw []byte) error {
 	}
 	it := Item{Ref: t.Ref(head.Namespace, head.Name), Type: t, Head: head, Body: raw}
 	it.Head.Terminating = false // whether it would be taken if it were not being deleted
-	takes, err := l.run.takes(it, of.yes)
+	takes, err := l.run.takes(it, of)
 	if err != nil {
 		l.run.problem(head.Namespace, fmt.Errorf("%s: %w", it.Ref, err))
 	}

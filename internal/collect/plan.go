@@ -14,12 +14,13 @@ import (
 // task is one kind to be listed.
 type task struct {
 	t          object.Type
-	yes        bool     // its objects are taken for their own sake
-	rv         string   // read exactly this revision; empty: a consistent list of its own
-	own        string   // the reason for a revision of its own
-	namespaces []string // list these one by one; nil: all at once
-	limit      int      // items in the first page
-	weight     int64    // how long it may take, compared with others
+	yes        bool                    // its objects are taken for their own sake
+	only       map[object.Ref]struct{} // of its objects only these, which were passed before; nil: all
+	rv         string                  // read exactly this revision; empty: a consistent list of its own
+	own        string                  // the reason for a revision of its own
+	namespaces []string                // list these one by one; nil: all at once
+	limit      int                     // items in the first page
+	weight     int64                   // how long it may take, compared with others
 }
 
 // plan finds the revision and how each kind is to be read.

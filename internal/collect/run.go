@@ -42,6 +42,11 @@ func (r *run) collect(ctx context.Context, waves [][]task) error {
 			return err
 		}
 	}
+	for tasks := r.late(waves); len(tasks) > 0; tasks = r.late(waves) {
+		if err := r.wave(ctx, lanes, tasks); err != nil {
+			return err
+		}
+	}
 	for _, l := range lanes {
 		r.result.Terminating = append(r.result.Terminating, l.terminating...)
 		r.result.Items += l.items
@@ -87,7 +92,7 @@ func (r *run) waves() [][]object.Type {
 	if len(related) == 0 && (r.req.Filter == nil || !r.req.Filter.HasSelector()) {
 		return [][]object.Type{yes}
 	}
-	r.needs = new(needs)
+	r.needs = &needs{set: relate.Set{GroupLabel: r.req.GroupLabel}}
 	return relate.Waves(yes, related)
 }
 
@@ -96,11 +101,39 @@ func (r *run) yes(t object.Type) bool {
 	return r.req.Filter == nil || r.req.Filter.Type(t) == filter.Yes
 }
 
-// takes decides on one object; yes is that of its type.
-func (r *run) takes(it Item, yes bool) (bool, error) {
-	f := r.req.Filter
+// late lists once more what holds objects that were passed and are needed after all, at the same revision.
+func (r *run) late(waves [][]task) []task {
+	if r.needs == nil {
+		return nil
+	}
+	wanted := map[string]map[object.Ref]struct{}{}
+	for _, ref := range r.needs.late() {
+		kind := ref.GroupResource()
+		if wanted[kind] == nil {
+			wanted[kind] = map[object.Ref]struct{}{}
+		}
+		wanted[kind][ref] = struct{}{}
+	}
+	var out []task
+	for _, t := range slices.Concat(waves...) {
+		if t.only = wanted[t.t.GroupResource()]; t.only != nil {
+			t.own = "" // it has been noted
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+// takes decides on one object.
+func (r *run) takes(it Item, of task) (bool, error) {
+	f, yes := r.req.Filter, of.yes
 	if f == nil {
 		return true, nil
+	}
+	if of.only != nil {
+		_, late := of.only[it.Ref]
+		ok, _ := f.Related(it.Ref, it.Head)
+		return late && ok, nil
 	}
 	if yes {
 		if ok, _ := f.Object(it.Ref, it.Head); ok {
@@ -113,7 +146,11 @@ func (r *run) takes(it Item, yes bool) (bool, error) {
 	if ok, _ := f.Related(it.Ref, it.Head); !ok {
 		return false, nil
 	}
-	return r.needs.has(it)
+	takes, err := r.needs.has(it)
+	if err == nil && !takes {
+		err = r.needs.pass(it)
+	}
+	return takes, err
 }
 
 // needs is a relate.Set for several lanes.
@@ -126,6 +163,22 @@ func (n *needs) has(it Item) (bool, error) {
 	n.mu.RLock()
 	defer n.mu.RUnlock()
 	return n.set.Needed(it.Ref, it.Head, it.Body)
+}
+
+// pass takes note of what is not taken, of the kinds of which that counts.
+func (n *needs) pass(it Item) error {
+	if it.Ref.Group != "" || it.Ref.Resource != "pods" && it.Ref.Resource != "persistentvolumeclaims" {
+		return nil
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.set.Pass(it.Ref, it.Head, it.Body)
+}
+
+func (n *needs) late() []object.Ref {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.set.Late()
 }
 
 func (n *needs) add(it Item) error {

@@ -9,7 +9,7 @@
 // The rules, one file each:
 //
 //	pod                 → its claims (also the ephemeral ones), its PriorityClass
-//	claim               → its volume
+//	claim               → its volume, the running pods that mount it, the claims of its group
 //	ServiceAccount      ← ClusterRoleBindings that name it
 //	ClusterRoleBinding  → its ClusterRole
 //	custom resource     → its CustomResourceDefinition

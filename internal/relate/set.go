@@ -10,9 +10,13 @@ import (
 
 // Set is what the objects taken so far need. The zero value is empty. Not for two goroutines at once.
 type Set struct {
+	// GroupLabel is the label whose value claims share that belong together; "": none.
+	GroupLabel string
+
 	needed   map[object.Ref]struct{}
 	accounts map[account]struct{}
 	kinds    map[kind]struct{} // those that something was taken of
+	late     late
 }
 
 type account struct{ namespace, name string }
@@ -21,6 +25,7 @@ type account struct{ namespace, name string }
 // A body that does not decode is fail.Corrupt; what the object's type needs is noted all the same.
 func (s *Set) Add(ref object.Ref, head object.Head, body []byte) error {
 	s.addType(ref)
+	s.late.took(ref, head, s.GroupLabel)
 	if kindOf(ref) == serviceAccounts {
 		if s.accounts == nil {
 			s.accounts = map[account]struct{}{}
@@ -52,6 +57,9 @@ func (s *Set) addType(ref object.Ref) {
 func (s *Set) need(ref object.Ref) {
 	if s.needed == nil {
 		s.needed = map[object.Ref]struct{}{}
+	}
+	if _, ok := s.needed[ref]; !ok && s.late.open {
+		s.late.wanted = append(s.late.wanted, ref)
 	}
 	s.needed[ref] = struct{}{}
 }
