@@ -14,6 +14,7 @@ import (
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"k8s.io/client-go/rest"
 
 	"hozon.dev/hozon/internal/dr/decode"
 	"hozon.dev/hozon/internal/host"
@@ -46,9 +47,13 @@ const (
 
 // Checker looks whether a control plane is well, and could be saved. It changes nothing.
 type Checker struct {
-	Now func() time.Time
+	Cluster string // its name
+	Now     func() time.Time
+	Admin   *rest.Config // of the cluster that manages this one; nil: none is asked
 
-	found []Finding
+	found   []Finding
+	signers map[string][]string // machines by the key that signs tokens
+	apis    int                 // API servers that run
 }
 
 func (c *Checker) add(h string, check string, level Level, format string, args ...any) {
@@ -67,9 +72,12 @@ func (c *Checker) judge(h string, check string, err error, format string, args .
 
 // Check looks at every machine, and at etcd as a whole.
 func (c *Checker) Check(ctx context.Context, specs []host.Spec) []Finding {
-	c.found = []Finding{}
+	c.found, c.signers, c.apis = []Finding{}, map[string][]string{}, 0
 	var members []*member
 	var hosts []*host.Host
+	var asked *server
+	var kinds []string
+	c.admin(ctx)
 	defer func() {
 		for _, m := range members {
 			m.client.Close()
@@ -80,11 +88,19 @@ func (c *Checker) Check(ctx context.Context, specs []host.Spec) []Finding {
 	}()
 	for _, s := range specs {
 		h, err := host.Connect(ctx, s)
-		if !c.judge(s.Name, "reachable", err, "logged in") {
+		if !c.judge(s.Name, "reachable", err, "logged in%s", keyKnown(s)) {
 			continue
 		}
 		hosts = append(hosts, h)
 		m := c.machine(ctx, h)
+		if m != nil {
+			c.apis += m.count("kube-apiserver")
+			kinds = append(kinds, m.layout)
+			if api := c.api(ctx, m); api != nil && asked == nil {
+				asked = api
+				c.settled(ctx, m, api)
+			}
+		}
 		if m == nil || m.process("etcd") == nil {
 			continue
 		}
@@ -96,12 +112,23 @@ func (c *Checker) Check(ctx context.Context, specs []host.Spec) []Finding {
 		c.add(s.Name, "etcd answers", OK, "etcd %s, %d MiB", e.status.Version, e.status.DbSize>>20)
 		members = append(members, e)
 	}
+	c.sameSigners()
+	if c.apis == 0 && slices.ContainsFunc(kinds, func(l string) bool { return l != LayoutSystemd && l != LayoutNone }) {
+		c.add("", "API server", Failed, "none runs on any of these machines")
+	}
 	if len(members) == 0 {
 		c.add("", "etcd", Failed, "no member answers%s", because(nil))
 		return c.found
 	}
 	c.etcd(ctx, members)
 	return c.found
+}
+
+func keyKnown(s host.Spec) string {
+	if s.Address == "" {
+		return ""
+	}
+	return " as " + s.User + "; its host key is the known one"
 }
 
 // machine asks one machine about itself; nil if it cannot say.
@@ -120,7 +147,9 @@ func (c *Checker) machine(ctx context.Context, h *host.Host) *machine {
 	}
 	c.add(name, "layout", OK, "%s", m.layout)
 	c.space(ctx, m)
+	c.writable(ctx, m)
 	c.certificates(ctx, m)
+	c.names(ctx, m)
 	return m
 }
 
@@ -186,31 +215,38 @@ func (c *Checker) certificates(ctx context.Context, m *machine) {
 	slices.Sort(files)
 	files = slices.Compact(files)
 	level, bad := OK, []string{}
-	var first time.Time
+	var first, oldest time.Time
 	for _, f := range files {
 		out, err := m.read(ctx, of[f], f)
 		if err != nil {
 			level, bad = Failed, append(bad, err.Error())
 			continue
 		}
-		end, err := ends(out)
-		switch left := end.Sub(c.Now()); {
-		case err != nil:
+		x, err := certificateOf(out)
+		if err != nil {
 			level, bad = Failed, append(bad, f+": "+err.Error())
-		case left < 0:
-			level, bad = Failed, append(bad, fmt.Sprintf("%s expired on %s", f, end.Format(time.DateOnly)))
-		case left < expiryWarning:
-			level, bad = worse(level), append(bad, fmt.Sprintf("%s expires on %s", f, end.Format(time.DateOnly)))
+			continue
 		}
-		if err == nil && (first.IsZero() || end.Before(first)) {
-			first = end
+		switch left := x.NotAfter.Sub(c.Now()); {
+		case left < 0:
+			level, bad = Failed, append(bad, fmt.Sprintf("%s expired on %s", f, x.NotAfter.Format(time.DateOnly)))
+		case x.NotBefore.After(c.Now()):
+			level, bad = Failed, append(bad, fmt.Sprintf("%s is not good before %s", f, x.NotBefore.Format(time.RFC3339)))
+		case left < expiryWarning:
+			level, bad = worse(level), append(bad, fmt.Sprintf("%s expires on %s", f, x.NotAfter.Format(time.DateOnly)))
+		}
+		if first.IsZero() || x.NotAfter.Before(first) {
+			first = x.NotAfter
+		}
+		if oldest.IsZero() || x.NotBefore.Before(oldest) {
+			oldest = x.NotBefore
 		}
 	}
 	switch {
 	case len(bad) > 0:
 		c.add(m.Name(), "certificates", level, "%s", strings.Join(bad, "; "))
 	case len(files) > 0:
-		c.add(m.Name(), "certificates", OK, "%d; the first ends on %s", len(files), first.Format(time.DateOnly))
+		c.add(m.Name(), "certificates", OK, "%d; the oldest is of %s, the first ends on %s", len(files), oldest.Format(time.DateOnly), first.Format(time.DateOnly))
 	}
 }
 
@@ -222,17 +258,13 @@ func worse(l Level) Level {
 	return l
 }
 
-// ends is when the first certificate of a file stops being good.
-func ends(text []byte) (time.Time, error) {
+// certificateOf is the first certificate of a file.
+func certificateOf(text []byte) (*x509.Certificate, error) {
 	block, _ := pem.Decode(text)
 	if block == nil || block.Type != "CERTIFICATE" {
-		return time.Time{}, fmt.Errorf("no certificate in it")
+		return nil, fmt.Errorf("no certificate in it")
 	}
-	x, err := x509.ParseCertificate(block.Bytes)
-	if err != nil {
-		return time.Time{}, err
-	}
-	return x.NotAfter, nil
+	return x509.ParseCertificate(block.Bytes)
 }
 
 // etcd asks the members about each other.

@@ -128,7 +128,7 @@ func (r *Restorer) good(hp *HostPlan, saved map[string]*bundle.File, there map[s
 		if err != nil {
 			continue
 		}
-		if end, err := ends(text); err == nil && r.Now().After(end) {
+		if x, err := certificateOf(text); err == nil && r.Now().After(x.NotAfter) {
 			keep[name], keep[keyBeside(name)] = true, true
 		}
 	}

@@ -68,6 +68,17 @@ func (m *machine) process(name string) *process {
 	return nil
 }
 
+// count is how many processes of a part run.
+func (m *machine) count(name string) int {
+	n := 0
+	for _, p := range m.processes {
+		if p.name == name {
+			n++
+		}
+	}
+	return n
+}
+
 // look finds out what runs on a machine.
 func look(ctx context.Context, h *host.Host) (*machine, error) {
 	out, err := h.Run(ctx, "sh", "-c", lookScript)

@@ -34,6 +34,7 @@ type member struct {
 	endpoint string
 	client   *clientv3.Client
 	status   *clientv3.StatusResponse
+	security *tls.Config // nil: it speaks no TLS
 }
 
 // anywhere makes an address to speak to of one that stands for all of a machine.
@@ -58,7 +59,7 @@ func connect(ctx context.Context, m *machine) (*member, error) {
 	if err != nil {
 		return nil, fmt.Errorf("host %s: etcd at %s: %w", m.Name(), endpoint, err)
 	}
-	out := &member{on: m, endpoint: client.Endpoints()[0], client: client}
+	out := &member{on: m, endpoint: client.Endpoints()[0], client: client, security: security}
 	ask, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	if out.status, err = client.Status(ask, out.endpoint); err != nil {

@@ -102,7 +102,11 @@ func (s *Saver) saveEtcd(ctx context.Context, all []*member, out *bundle.Manifes
 	if err != nil {
 		return err
 	}
-	return archive.Add(&tar.Header{Typeflag: tar.TypeReg, Name: bundle.Snapshot, Mode: 0o600, Size: size, ModTime: out.Created}, exactly(r, size))
+	err = archive.Add(&tar.Header{Typeflag: tar.TypeReg, Name: bundle.Snapshot, Mode: 0o600, Size: size, ModTime: out.Created}, exactly(r, size))
+	if err != nil {
+		return err
+	}
+	return s.saveV2(ctx, best, out, archive)
 }
 
 // choose is the member to take the snapshot from: the one that was named, else the healthiest, if all that answer are of one cluster and hold the same data.

@@ -44,7 +44,7 @@ type Host struct {
 // Connect connects to a machine.
 func Connect(ctx context.Context, s Spec) (*Host, error) {
 	if s.Address == "" {
-		return &Host{Spec: s, by: local{}}, nil
+		return &Host{Spec: s, by: local{root: s.Root}}, nil
 	}
 	by, err := dialSSH(ctx, s)
 	if err != nil {

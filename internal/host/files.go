@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"path"
+	"slices"
 	"strings"
 
 	"hozon.dev/hozon/internal/fail"
@@ -17,6 +18,16 @@ import (
 // attributes and SELinux context in the headers. Paths that do not exist are left out. The reader is valid during the call only. What is not a file, a
 // folder or a link (sockets, devices) does not come.
 func (h *Host) Files(ctx context.Context, paths []string, each func(*tar.Header, io.Reader) error) error {
+	return h.files(ctx, paths, nil, each)
+}
+
+// Growing is Files for folders that somebody writes to meanwhile: files that change or vanish are no error, and each comes with the size that it had.
+func (h *Host) Growing(ctx context.Context, paths []string, each func(*tar.Header, io.Reader) error) error {
+	// tar ends with 1 where files have changed or vanished, with 2 for everything worse.
+	return h.files(ctx, paths, []string{"sh", "-c", `"$@"; [ $? -le 1 ]`, "sh"}, each)
+}
+
+func (h *Host) files(ctx context.Context, paths, through []string, each func(*tar.Header, io.Reader) error) error {
 	if len(paths) == 0 {
 		return nil
 	}
@@ -29,8 +40,9 @@ func (h *Host) Files(ctx context.Context, paths []string, each func(*tar.Header,
 	pr, pw := io.Pipe()
 	done := make(chan error, 1)
 	go func() {
-		argv := append([]string{"tar", "--create", "--file=-", "--format=posix", "--numeric-owner", "--xattrs", "--selinux", "--acls",
-			"--directory=/", "--sort=name", "--warning=no-file-ignored", "--"}, relative(paths)...)
+		argv := append(slices.Clone(through), "tar", "--create", "--file=-", "--format=posix", "--numeric-owner", "--xattrs", "--selinux", "--acls",
+			"--directory=/", "--sort=name", "--warning=no-file-ignored", "--")
+		argv = append(argv, relative(paths)...)
 		err := h.Stream(ctx, nil, pw, argv...)
 		pw.CloseWithError(err)
 		done <- err

@@ -43,6 +43,7 @@ type Access struct {
 type Spec struct {
 	Name     string   `json:"name"`
 	Address  string   `json:"address,omitempty"`  // name or IP; "": this machine, without SSH
+	Root     string   `json:"root,omitempty"`     // without an address: the folder below which a container has its machine
 	Roles    []Role   `json:"roles,omitempty"`    // none: all that are found on it
 	Layout   string   `json:"layout,omitempty"`   // of its control plane; "": found out by looking
 	Profiles []string `json:"profiles,omitempty"` // lists of files to save of it; none: those that fit
@@ -114,6 +115,9 @@ func (s *Spec) check() error {
 	}
 	if s.Port < 1 || s.Port > 65535 {
 		return fail.Errorf(fail.Invalid, "port %d", s.Port)
+	}
+	if s.Root != "" && (s.Address != "" || !filepath.IsAbs(s.Root)) {
+		return fail.Errorf(fail.Invalid, "root %q: it is an absolute path, of a machine without address", s.Root)
 	}
 	for _, r := range s.Roles {
 		if !slices.Contains([]Role{ControlPlane, Etcd, Worker}, r) {

@@ -40,6 +40,7 @@ var (
 	locations     = object.Type{Group: velerov1.Group, Version: "v1", Resource: "backupstoragelocations", Kind: "BackupStorageLocation", Namespaced: true}
 	snapLocations = object.Type{Group: velerov1.Group, Version: "v1", Resource: "volumesnapshotlocations", Kind: "VolumeSnapshotLocation", Namespaced: true}
 	deployments   = object.Type{Group: "apps", Version: "v1", Resource: "deployments", Kind: "Deployment", Namespaced: true}
+	cronJobs      = object.Type{Group: "batch", Version: "v1", Resource: "cronjobs", Kind: "CronJob", Namespaced: true}
 	daemonSets    = object.Type{Group: "apps", Version: "v1", Resource: "daemonsets", Kind: "DaemonSet", Namespaced: true}
 )
 
@@ -56,6 +57,9 @@ func (o Options) Manifests() ([]Manifest, error) {
 		b.rights()
 		b.locations()
 		b.add(deployments, Deployment, o.deployment())
+		if o.ControlPlane.Cluster != "" {
+			b.add(cronJobs, CronJob, o.cronJob())
+		}
 	}
 	return b.all, b.err
 }

@@ -64,6 +64,8 @@ type Options struct {
 	Args               []string // further flags of the server
 	Plugins            []string // images; those whose work the server does itself are left out
 
+	ControlPlane ControlPlane
+
 	CRDsOnly bool
 }
 
@@ -78,6 +80,9 @@ func (o Options) Check() error {
 		return fail.Errorf(fail.Invalid, "--image is required: an image that the nodes of the cluster can pull")
 	case o.RBAC != ClusterAdmin && o.RBAC != Split:
 		return fail.Errorf(fail.Invalid, "--rbac %q: use %s or %s", o.RBAC, ClusterAdmin, Split)
+	}
+	if err := o.ControlPlane.check(o.Provider); err != nil {
+		return fail.Errorf(fail.Invalid, "%w", err)
 	}
 	for name, text := range map[string]string{
 		"--velero-pod-cpu-request": o.Server.CPURequest, "--velero-pod-mem-request": o.Server.MemRequest,

@@ -39,13 +39,15 @@ func TestChart(t *testing.T) {
 			"image": "registry.example.com:5000/hozon", "provider": "aws", "bucket": "b", "prefix": "p", "caCert": "pem", "credentials": "[default]\n",
 			"backupLocationConfig": {"region": "minio", "s3ForcePathStyle": true}, "snapshotLocationConfig": {"region": "r"},
 			"serviceAccountAnnotations": {"a": "b"}, "podAnnotations": {"c": "d"}, "podLabels": {"e": "f"}, "priorityClassName": "high",
+			"controlPlaneBackup": {"enabled": true, "name": "prod", "schedule": "0 1 * * *", "keep": 3, "recipients": ["age1a", "age1b"]},
 			"rbac": "split", "args": ["--restore-only"], "resources": {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"cpu": "2", "memory": "2Gi"}}}`,
 			install.Options{
 				Namespace: "second", Image: "registry.example.com:5000/hozon", Provider: "aws", Bucket: "b", Prefix: "p", CACert: []byte("pem"),
 				Credentials: []byte("[default]\n"), LocationConfig: map[string]string{"region": "minio", "s3ForcePathStyle": "true"},
 				SnapshotLocation: true, SnapshotConfig: map[string]string{"region": "r"}, AccountAnnotations: map[string]string{"a": "b"},
 				PodAnnotations: map[string]string{"c": "d"}, PodLabels: map[string]string{"e": "f"}, PriorityClass: "high", RBAC: install.Split,
-				Args: []string{"--restore-only"}, Server: install.Resources{CPURequest: "1", MemRequest: "1Gi", CPULimit: "2", MemLimit: "2Gi"},
+				ControlPlane: install.ControlPlane{Cluster: "prod", Schedule: "0 1 * * *", Keep: 3, Recipients: []string{"age1a", "age1b"}},
+				Args:         []string{"--restore-only"}, Server: install.Resources{CPURequest: "1", MemRequest: "1Gi", CPULimit: "2", MemLimit: "2Gi"},
 			}},
 		"an account of one's own": {`{"provider": "file", "bucket": "/b", "snapshotLocation": false, "serviceAccountName": "mine", "image": "hozon@sha256:00"}`,
 			install.Options{Namespace: "velero", Image: "hozon@sha256:00", Provider: "file", Bucket: "/b", Account: "mine", Server: resources, RBAC: install.ClusterAdmin}},
@@ -64,7 +66,7 @@ func TestChart(t *testing.T) {
 			}
 		})
 	}
-	for values, text := range map[string]string{`{"provider": "aws"}`: "belong together", `{"rbac": "none"}`: "use cluster-admin or split"} {
+	for values, text := range map[string]string{`{"provider": "aws"}`: "belong together", `{"controlPlaneBackup": {"enabled": true}}`: "need a location", `{"rbac": "none"}`: "use cluster-admin or split"} {
 		if _, err := render(t, helm, "velero", values); err == nil || !strings.Contains(err.Error(), text) {
 			t.Errorf("%s: %v", values, err)
 		}

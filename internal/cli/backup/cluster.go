@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -23,7 +22,6 @@ import (
 	"hozon.dev/hozon/internal/store"
 )
 
-// The folders that archives go to: bmctl's, where the command is called beside one, else ours.
 // stamp is bmctl's form of the time in the name of an archive.
 const stamp = "2006-01-02T150405Z0700"
 
@@ -33,6 +31,9 @@ type clusterOptions struct {
 	hosts      env.Hosts
 	recipients env.Recipients
 	from       string
+	location   string
+	useDisk    bool
+	keep       int
 	output     env.Output
 }
 
@@ -44,7 +45,8 @@ func newCluster(e *env.Env) *cobra.Command {
 		Long: `Save the control plane itself into one archive: a snapshot of etcd, taken from its healthiest member, and of every machine the
 files that its running etcd, API server, controllers, scheduler and kubelet are told to use, /etc/kubernetes, and a list of packages.
 
-The archive is written as one stream: nothing lies on a disk in the clear unless no recipient is given. It is read back and verified (every
+The archive goes into a file, or with --store (or HOZON_STORE) into a store. It is written
+as one stream: nothing lies on a disk in the clear unless no recipient is given, or --use-disk. It is read back and verified (every
 file's hash, etcd's hash, every record of the database) before it gets its name. "hozon cluster inspect" and "extract" open it.
 
 Known by their looks are kubeadm, OpenShift 3.11 and 4, k3s and RKE2 with their own etcd, and etcd or API servers started by systemd. Machines are reached
@@ -58,6 +60,9 @@ over SSH as the inventory says:
 Without an inventory it is the machine that the command runs on, without SSH.`,
 		Example: `  # From a control-plane node, sealed
   hozon backup cluster -c prod --recipient age1qyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqsc7f9w7
+
+  # Into a bucket, the last seven
+  hozon backup cluster -c prod --recipients-file recipients.txt --store 's3://archives/prod?endpoint=https://s3.example.com' --keep 7
 
   # From a workstation
   hozon backup cluster -c prod --inventory hosts.yaml --recipients-file recipients.txt --backup-file /safe/prod.tar.gz.age`,
@@ -78,13 +83,19 @@ Without an inventory it is the machine that the command runs on, without SSH.`,
 	o.hosts.AddFlags(f)
 	o.recipients.AddFlags(f)
 	f.StringVar(&o.from, "from", "", "Save etcd as this machine has it, though it is not healthy or the members disagree.")
+	f.StringVar(&o.location, "backup-location", "", "Instead of --store: a backup location of the cluster that the kubeconfig names.")
+	f.BoolVar(&o.useDisk, "use-disk", false, "Write the archive to the workspace first, in the clear, verify it there, then send it to where it goes, and remove it. Needs root.")
+	f.IntVar(&o.keep, "keep", 0, "With --store: keep this many archives of the cluster, and delete older ones after this one has been made (0: all).")
 	o.output.AddFlag(f, "text", "json", "yaml")
 	return c
 }
 
 // result is what the command prints.
 type result struct {
-	File     string           `json:"file"`
+	Format   int              `json:"format"`
+	Cluster  string           `json:"cluster"`
+	Created  time.Time        `json:"created"`
+	File     string           `json:"file"` // or the name on the shelf of a store
 	Size     int64            `json:"size"`
 	Sealed   bool             `json:"sealed"`
 	Expires  time.Time        `json:"expires"`
@@ -99,6 +110,10 @@ func (o *clusterOptions) run(ctx context.Context, e *env.Env) error {
 	if err != nil {
 		return err
 	}
+	d, err := o.destination(ctx, e, to)
+	if err != nil {
+		return err
+	}
 	hosts, err := o.connect(ctx)
 	defer func() {
 		for _, h := range hosts {
@@ -108,23 +123,30 @@ func (o *clusterOptions) run(ctx context.Context, e *env.Env) error {
 	if err != nil {
 		return err
 	}
-	w, err := newArchiveFile(o.path(e, len(to) > 0), to)
-	if err != nil {
+	saver := dr.Saver{Cluster: o.cluster, Tool: "hozon " + e.Version, From: o.from, Now: e.Now, Say: e.Say}
+	job := &job{say: e.Say}
+	job.write = func(w io.Writer) (err error) {
+		job.manifest, err = saver.Save(ctx, hosts, w)
 		return err
 	}
-	defer w.discard()
-	saver := dr.Saver{Cluster: o.cluster, Tool: "hozon " + e.Version, From: o.from, Now: e.Now, Say: e.Say}
-	manifest, err := saver.Save(ctx, hosts, w)
+	if o.useDisk {
+		remove, err := job.spool(ctx, e)
+		defer remove()
+		if err != nil {
+			return fmt.Errorf("back up cluster %s: %w", o.cluster, err)
+		}
+	}
+	r, err := d.put(ctx, job)
 	if err != nil {
 		return fmt.Errorf("back up cluster %s: %w", o.cluster, err)
 	}
-	e.Say("Reading it back")
-	r, err := w.finish(ctx)
-	if err != nil {
-		return fmt.Errorf("back up cluster %s: verify %s: %w", o.cluster, w.name, err)
+	if err := r.tell(e, o.output.Format); err != nil {
+		return err
 	}
-	r.Expires, r.From, r.Files, r.Warnings = manifest.Expires, manifest.Etcd, len(manifest.Files), append([]string{}, manifest.Warnings...)
-	return r.tell(e, o.output.Format)
+	if s, ok := d.(*storeDestination); ok && o.keep > 0 {
+		return s.prune(ctx, o.keep, e)
+	}
+	return nil
 }
 
 // connect reaches all machines of the inventory before anything is written.
@@ -155,84 +177,6 @@ func (o *clusterOptions) path(e *env.Env, sealed bool) string {
 		name += seal.Extension
 	}
 	return name
-}
-
-// archiveFile is an archive that is being written, under another name until it is verified.
-type archiveFile struct {
-	name   string
-	file   *os.File
-	out    io.Writer
-	sealer io.WriteCloser  // nil: in the clear
-	with   seal.Identities // made for this run only, so that it can be read back
-}
-
-func newArchiveFile(name string, to seal.Recipients) (*archiveFile, error) {
-	if _, err := os.Lstat(name); err == nil {
-		return nil, env.Usagef("%s exists: give another --backup-file", name)
-	}
-	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
-		return nil, fmt.Errorf("make the folder of the archive: %w", err)
-	}
-	f, err := os.OpenFile(name+".part", os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("create the archive: %w", err)
-	}
-	w := &archiveFile{name: name, file: f, out: f}
-	if len(to) == 0 {
-		return w, nil
-	}
-	if w.sealer, w.with, err = seal.NewCheckedWriter(f, to); err != nil {
-		w.discard()
-		return nil, err
-	}
-	w.out = w.sealer
-	return w, nil
-}
-
-func (w *archiveFile) Write(p []byte) (int, error) { return w.out.Write(p) }
-
-// discard removes what is not finished.
-func (w *archiveFile) discard() {
-	if w.file != nil {
-		w.file.Close()
-		os.Remove(w.file.Name())
-		w.file = nil
-	}
-}
-
-// finish reads the archive back and gives it its name.
-func (w *archiveFile) finish(ctx context.Context) (result, error) {
-	r := result{File: w.name, Sealed: w.sealer != nil}
-	if w.sealer != nil {
-		if err := w.sealer.Close(); err != nil {
-			return r, err
-		}
-	}
-	if err := w.file.Sync(); err != nil {
-		return r, err
-	}
-	info, err := w.file.Stat()
-	if err != nil {
-		return r, err
-	}
-	r.Size = info.Size()
-	var from io.ReaderAt = w.file
-	size := r.Size
-	if w.sealer != nil {
-		opened, err := seal.Open(w.file, size, w.with)
-		if err != nil {
-			return r, err
-		}
-		from, size = opened, opened.Size
-	}
-	if _, r.Etcd, err = dr.Verify(ctx, from, size); err != nil {
-		return r, err
-	}
-	if err := os.Link(w.file.Name(), w.name); err != nil { // unlike a rename it replaces nothing
-		return r, err
-	}
-	w.discard()
-	return r, nil
 }
 
 func (r result) tell(e *env.Env, format string) error {

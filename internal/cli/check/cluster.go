@@ -7,6 +7,8 @@ import (
 	"slices"
 
 	"github.com/spf13/cobra"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
 
 	"hozon.dev/hozon/internal/cli/env"
 	"hozon.dev/hozon/internal/dr"
@@ -26,9 +28,14 @@ func newCluster(e *env.Env) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "cluster -c NAME",
 		Short: "Look whether a control plane is well, and could be saved",
-		Long: `Look whether a control plane is well, and could be saved: every machine can be logged in to, has GNU tar, a clock that agrees and room for
-etcd; the certificates that flags name do not end soon; etcd's members answer, see a leader, raise no alarm and hold the same data; the API server's keys
-decrypt a Secret of etcd. Nothing is changed.
+		Long: `Look whether a control plane is well, and could be saved and brought back. Nothing is changed.
+
+Machines: can be logged in to, and have the host keys that are known; GNU tar; a clock that agrees; room for etcd; folders that a restore writes to.
+Certificates: those that flags name do not end soon, have their keys, and are for the addresses that they serve.
+etcd: its members answer, see a leader, raise no alarm and hold the same data.
+API server: it is ready; the key that signs the tokens of service accounts is on the disk, is the one in use, and is the same everywhere; its keys decrypt a Secret of etcd.
+Nothing is being changed: no operator of OpenShift is Progressing, nothing in kube-system is rolled out, and a cluster that bmctl manages is not Reconciling (asked
+of the cluster itself, and of the one that --kubeconfig names).
 
 Exit codes: 0 nothing failed (there may be warnings), 1 something did, 2 the command line or the inventory cannot be used.`,
 		Example: `  hozon check cluster -c prod
@@ -45,7 +52,10 @@ Exit codes: 0 nothing failed (there may be warnings), 1 something did, 2 the com
 			if err != nil {
 				return err
 			}
-			checker := dr.Checker{Now: e.Now}
+			checker := dr.Checker{Cluster: cluster, Now: e.Now}
+			if checker.Admin, err = admin(e); err != nil {
+				return err
+			}
 			found := checker.Check(c.Context(), specs)
 			if err := tell(e, output.Format, cluster, found); err != nil {
 				return err
@@ -60,6 +70,18 @@ Exit codes: 0 nothing failed (there may be warnings), 1 something did, 2 the com
 	hosts.AddFlags(c.Flags())
 	output.AddFlag(c.Flags(), "table", "json", "yaml")
 	return c
+}
+
+// admin is the cluster that --kubeconfig names, as bmctl has it: the one that manages the cluster that is looked at.
+func admin(e *env.Env) (*rest.Config, error) {
+	if e.Kubeconfig == "" {
+		return nil, nil
+	}
+	config, err := clientcmd.BuildConfigFromFlags("", e.Kubeconfig)
+	if err != nil {
+		return nil, env.Usagef("--kubeconfig %s: it cannot be used", e.Kubeconfig)
+	}
+	return config, nil
 }
 
 type report struct {

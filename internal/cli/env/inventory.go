@@ -34,12 +34,13 @@ func ReadText(name string) (string, error) {
 }
 
 // Hosts are the flags that name the machines of a cluster.
-type Hosts struct{ Inventory, Layout string }
+type Hosts struct{ Inventory, Layout, Root string }
 
 // AddFlags registers the flags.
 func (o *Hosts) AddFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.Inventory, "inventory", "", "File with the machines (default: this one).")
 	f.StringVar(&o.Layout, "layout", "", "How the control plane is laid out, where the inventory does not say it (default: found out by looking).")
+	f.StringVar(&o.Root, "host-root", "", "In a container, with the machine's PIDs and network: the folder at which the machine's root is mounted.")
 }
 
 // Read reads the machines; without a file it is this machine.
@@ -51,6 +52,9 @@ func (o *Hosts) Read() ([]host.Spec, error) {
 	for i := range inv.Hosts {
 		if s := &inv.Hosts[i]; s.Layout == "" {
 			s.Layout = o.Layout
+		}
+		if s := &inv.Hosts[i]; s.Root == "" && s.Address == "" {
+			s.Root = o.Root
 		}
 	}
 	return inv.Hosts, dr.CheckLayouts(inv.Hosts)

@@ -22,8 +22,8 @@ func (r *Recipients) AddFlags(f *pflag.FlagSet) {
 	f.StringVar(&r.file, "recipients-file", "", "File with age recipients, one a line.")
 }
 
-// Read parses them; nil if there are none.
-func (r *Recipients) Read() (seal.Recipients, error) {
+// Texts are the recipients as they were given.
+func (r *Recipients) Texts() ([]string, error) {
 	text := strings.Join(r.list, "\n")
 	if r.file != "" {
 		more, err := ReadText(r.file)
@@ -32,8 +32,20 @@ func (r *Recipients) Read() (seal.Recipients, error) {
 		}
 		text += "\n" + more
 	}
-	if strings.TrimSpace(text) == "" {
-		return nil, nil
+	var all []string
+	for line := range strings.Lines(text) {
+		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
+			all = append(all, line)
+		}
 	}
-	return seal.ParseRecipients(text)
+	return all, nil
+}
+
+// Read parses them; nil if there are none.
+func (r *Recipients) Read() (seal.Recipients, error) {
+	all, err := r.Texts()
+	if err != nil || len(all) == 0 {
+		return nil, err
+	}
+	return seal.ParseRecipients(strings.Join(all, "\n"))
 }

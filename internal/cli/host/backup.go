@@ -44,7 +44,7 @@ Which profiles: those of the inventory (profiles: [k3s]), else those of --profil
 Each archive is read back before it counts. With recipients, archives are sealed; without, whoever reads the store has the machines' keys.
 
 Exit codes: 0 all machines were saved, 1 none, 2 the command line or the inventory cannot be used, 3 some were not.`,
-		Example: `  hozon host backup before-upgrade --inventory hosts.yaml --recipient age1… --store s3://dr/prod?endpoint=https://s3.example.com
+		Example: `  hozon host backup before-upgrade --inventory hosts.yaml --recipient age1… --store s3://archives/prod?endpoint=https://s3.example.com
 
   # What would be saved
   hozon host backup --inventory hosts.yaml --dry-run --store /srv/backups

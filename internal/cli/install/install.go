@@ -21,13 +21,15 @@ import (
 
 type options struct {
 	install.Options
-	secretFile  string
-	noSecret    bool
-	noLocation  bool
-	cacert      string
-	rbac        string
-	restoreOnly bool
-	features    []string
+	secretFile   string
+	noSecret     bool
+	noLocation   bool
+	cacert       string
+	rbac         string
+	restoreOnly  bool
+	controlPlane bool
+	recipients   env.Recipients
+	features     []string
 
 	dryRun, wait     bool
 	keepPlugins, now bool
@@ -94,6 +96,11 @@ func (o *options) addFlags(f *pflag.FlagSet, e *env.Env) {
 	f.StringVar(&o.rbac, "rbac", string(install.ClusterAdmin), "Rights of the server: cluster-admin, as Velero's, or split: what it needs.")
 	f.BoolVar(&o.restoreOnly, "restore-only", false, "The server neither makes, deletes nor schedules backups.")
 	f.StringSliceVar(&o.features, "features", nil, "Features of Velero; those that exist are always on.")
+	f.BoolVar(&o.controlPlane, "with-control-plane-backup", false, "Also a CronJob on a control-plane node that saves the control plane itself into the default location (hozon backup cluster).")
+	f.StringVar(&o.ControlPlane.Cluster, "control-plane-name", "cluster", "With it: the name of the cluster in the store.")
+	f.StringVar(&o.ControlPlane.Schedule, "control-plane-schedule", "0 */6 * * *", "With it: when.")
+	f.IntVar(&o.ControlPlane.Keep, "control-plane-keep", 28, "With it: how many archives are kept.")
+	o.recipients.AddFlags(f)
 	f.BoolVar(&o.CRDsOnly, "crds-only", false, "Only the kinds of velero.io.")
 	f.BoolVar(&o.dryRun, "dry-run", false, "Print the objects (with -o), and change nothing.")
 	f.BoolVar(&o.wait, "wait", false, "Wait until the server is ready.")
@@ -189,8 +196,28 @@ func (o *options) complete(e *env.Env, f *pflag.FlagSet) error {
 		o.Args = append(o.Args, "--features="+strings.Join(o.features, ","))
 	}
 	o.Args = append(o.Args, passed(f)...)
+	if err := o.completeControlPlane(e); err != nil {
+		return err
+	}
 	noteIgnored(e, f)
 	return nil
+}
+
+func (o *options) completeControlPlane(e *env.Env) error {
+	to, err := o.recipients.Read()
+	switch {
+	case err != nil:
+		return err
+	case !o.controlPlane && len(to) > 0:
+		return env.Usagef("--recipient is for --with-control-plane-backup")
+	case !o.controlPlane:
+		o.ControlPlane = install.ControlPlane{}
+		return nil
+	case len(to) == 0:
+		e.Say("Warning: archives of the control plane will not be encrypted: whoever reads the bucket owns the cluster. Give --recipient.")
+	}
+	o.ControlPlane.Recipients, err = o.recipients.Texts()
+	return err
 }
 
 // readFiles reads the credentials and the CA. The file of a folder location is its own credential.

@@ -5,6 +5,7 @@
 //
 //	hozon-cluster            "1\n", first
 //	etcd/snapshot.db         as etcd wrote it
+//	etcd/v2/…                keys.json, member/snap/*.snap, member/wal/*.wal, where there is a v2 store
 //	hosts/<host>/files/…     with owner, mode, attributes and SELinux context
 //	manifest.json            last: every file with its hash, and where the blocks of the gzip stream begin
 //
@@ -31,6 +32,8 @@ const (
 	versionName = "hozon-cluster"
 	// Snapshot is the name of etcd's snapshot in the archive.
 	Snapshot = "etcd/snapshot.db"
+	// V2 is the folder of a v2 store.
+	V2 = "etcd/v2/"
 	// ManifestName is the name of the last entry.
 	ManifestName = "manifest.json"
 
@@ -60,6 +63,7 @@ type EtcdFacts struct {
 	ClusterID       string        `json:"clusterID,omitempty"` // hex
 	RevisionAtLeast int64         `json:"revisionAtLeast"`     // before the snapshot; the snapshot's own is in it
 	Members         []etcd.Member `json:"members"`
+	V2Keys          int           `json:"v2Keys,omitempty"`
 }
 
 // Host is a machine that files come from.
