@@ -36,6 +36,9 @@ var counters = map[string]string{
 	"restore_partial_failure_total":   "Restores that were completed with errors",
 	"restore_failed_total":            "Restores that failed",
 	"restore_validation_failed_total": "Restores that were refused",
+	"volume_snapshot_attempt_total":   "Native snapshots that were begun",
+	"volume_snapshot_success_total":   "Native snapshots that were taken",
+	"volume_snapshot_failure_total":   "Native snapshots that failed",
 }
 
 // Describe implements prometheus.Collector. What there is depends on the schedules, so nothing is promised.
@@ -84,6 +87,8 @@ func (g *gatherer) gather(ctx context.Context, t tally) {
 	for name, help := range counters {
 		g.bySchedule(prometheus.CounterValue, "velero_"+name, help, t.Counters[name])
 	}
+	g.bySchedule(prometheus.CounterValue, "hozon_schedule_missed_total", "Times of a schedule that passed without a backup", t.Counters["schedule_missed_total"])
+	g.verified(backups.Items)
 	g.histogram(t)
 	g.value("velero_backup_total", "Backups that exist", float64(len(backups.Items)))
 	g.value("velero_restore_total", "Restores that exist", float64(len(restores.Items)))
@@ -150,6 +155,34 @@ func (g *gatherer) latest(all []velerov1.Backup) {
 		if size, err := strconv.ParseFloat(b.Annotations[velerov1.AnnotationArchiveBytes], 64); err == nil {
 			g.send(prometheus.GaugeValue, "velero_backup_tarball_size_bytes", "Size of the last backup's archive", "schedule", schedule, size)
 		}
+	}
+}
+
+// verified says how long ago a backup of each schedule was read and found intact, and how many that exist are damaged. Where none was found intact, the
+// age is that of the oldest backup that could have been.
+func (g *gatherer) verified(all []velerov1.Backup) {
+	last, oldest, damaged := map[string]time.Time{}, map[string]time.Time{}, map[string]float64{}
+	for i := range all {
+		b := &all[i]
+		schedule := b.Labels[velerov1.LabelScheduleName]
+		if !verifiable(b) {
+			continue
+		}
+		damaged[schedule] += one(b.Annotations[velerov1.AnnotationDamage] != "")
+		if at := b.Status.CompletionTimestamp.Time; oldest[schedule].IsZero() || at.Before(oldest[schedule]) {
+			oldest[schedule] = at
+		}
+		at, ok := verifiedAt(b)
+		if ok && b.Annotations[velerov1.AnnotationDamage] == "" && at.After(last[schedule]) {
+			last[schedule] = at
+		}
+	}
+	for schedule, since := range oldest {
+		if at, ok := last[schedule]; ok {
+			since = at
+		}
+		g.send(prometheus.GaugeValue, "hozon_backup_last_verified_age_seconds", "How long ago a backup was read and found intact", "schedule", schedule, g.Now().Sub(since).Seconds())
+		g.send(prometheus.GaugeValue, "hozon_backup_damaged", "Backups that are damaged", "schedule", schedule, damaged[schedule])
 	}
 }
 

@@ -29,6 +29,7 @@ var retries = []time.Duration{time.Minute, 5 * time.Minute}
 // Schedules makes Backups at their times. A time that was missed is made up for once; a Backup that failed is repeated within its interval.
 type Schedules struct {
 	*Site
+	Tallies         *Tallies
 	SkipImmediately bool // the default of spec.skipImmediately
 
 	mu    sync.Mutex
@@ -79,7 +80,7 @@ func (r *Schedules) Reconcile(ctx context.Context, req reconcile.Request) (recon
 		return reconcile.Result{}, nil // the time never comes: 30 February
 	}
 	if !now.Before(due) {
-		return r.fire(ctx, &s, last, now)
+		return r.fire(ctx, &s, last, now, missed(plan, due, now))
 	}
 	wait := due.Sub(now)
 	if again, ok := r.retryAt(&s, last, due); ok {
@@ -185,11 +186,31 @@ func (r *Schedules) last(ctx context.Context, s *velerov1.Schedule) (*velerov1.B
 }
 
 // fire makes the Backup that is due, unless the last one is not over: its end is an event.
-func (r *Schedules) fire(ctx context.Context, s *velerov1.Schedule, last *velerov1.Backup, now time.Time) (reconcile.Result, error) {
+func (r *Schedules) fire(ctx context.Context, s *velerov1.Schedule, last *velerov1.Backup, now time.Time, missed int) (reconcile.Result, error) {
 	if last != nil && !done(last.Status.Phase) {
 		return after(time.Minute), nil // in case that its end has no event: names that are too long for a label do not lead back
 	}
+	if missed > 0 {
+		r.Tallies.addN(ctx, "schedule_missed_total", s.Name, missed)
+		r.warning(s, "Missed", "Schedule", fmt.Sprintf("%d times have passed without a backup; one is made now", missed))
+	}
 	return r.make(ctx, s, now, 0)
+}
+
+// maxMissed bounds how many missed times are counted.
+const maxMissed = 10_000
+
+// missed counts the times of a plan, from the first on that was due, that passed without a backup: all but the one that is made now, and that one, too, if
+// it comes more than a minute late.
+func missed(plan cron.Schedule, due, now time.Time) int {
+	n := 0
+	for !due.IsZero() && !now.Before(due) && n < maxMissed {
+		if now.Sub(due) > time.Minute {
+			n++
+		}
+		due = plan.Next(due)
+	}
+	return n
 }
 
 // retryAt is when the last Backup is repeated, if it failed, and that is before the next one is due.

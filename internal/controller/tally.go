@@ -94,9 +94,11 @@ func (r *Tallies) Reconcile(ctx context.Context, _ reconcile.Request) (reconcile
 }
 
 // add counts one more of something.
-func (r *Tallies) add(ctx context.Context, metric, schedule string) {
+func (r *Tallies) add(ctx context.Context, metric, schedule string) { r.addN(ctx, metric, schedule, 1) }
+
+func (r *Tallies) addN(ctx context.Context, metric, schedule string, n int) {
 	err := r.update(ctx, func(t *tally) bool {
-		t.count(metric, schedule, 1)
+		t.count(metric, schedule, float64(n))
 		return true
 	})
 	if err != nil {
@@ -187,6 +189,10 @@ func (t *tally) backup(b *velerov1.Backup) {
 		t.count("backup_success_total", schedule, 1)
 	}
 	t.count("backup_warning_total", schedule, float64(b.Status.Warnings))
+	attempted, completed := b.Status.VolumeSnapshotsAttempted, b.Status.VolumeSnapshotsCompleted
+	t.count("volume_snapshot_attempt_total", schedule, float64(attempted))
+	t.count("volume_snapshot_success_total", schedule, float64(completed))
+	t.count("volume_snapshot_failure_total", schedule, float64(attempted-completed))
 	if b.Status.StartTimestamp == nil || b.Status.CompletionTimestamp == nil {
 		return
 	}

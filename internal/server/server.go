@@ -57,6 +57,7 @@ type Options struct {
 
 	MetricsAddress string // "0": none
 	PublicURL      string // where clients reach what is at MetricsAddress
+	VerifyPeriod   time.Duration // between two verifications of the newest backups; 0: never
 	Pod            string // where the API server's proxy reaches it: "pod:port"; "": this is no pod
 	LeaderElection bool
 	Disabled       []string // controllers that are not started
@@ -198,8 +199,9 @@ func add(m manager.Manager, o Options, plugins *plugin.Folder) error {
 		{"deletion", &controller.Deletions{Site: site, Stores: stores, Tallies: tallies}},
 		{"download", &controller.Downloads{Site: site, Stores: stores, Streams: streams}},
 		{"expiry", &controller.Expiries{Site: site, Period: o.ExpirePeriod}},
-		{"schedule", &controller.Schedules{Site: site, SkipImmediately: o.SkipSchedules}},
+		{"schedule", &controller.Schedules{Site: site, Tallies: tallies, SkipImmediately: o.SkipSchedules}},
 		{"tally", tallies},
+		{"verification", &controller.Verifications{Site: site, Stores: stores, Period: o.VerifyPeriod}},
 		{"status", &controller.Statuses{Site: site, Version: o.Version, Plugins: plugins}},
 	}
 	for _, c := range all {

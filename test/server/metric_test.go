@@ -19,7 +19,7 @@ func (w *world) metrics() []string {
 	var lines []string
 	for line := range strings.Lines(w.http("/metrics")) {
 		own := strings.HasPrefix(line, "velero_") || strings.HasPrefix(line, "hozon_")
-		if own && !strings.Contains(line, "duration") {
+		if own && !strings.Contains(line, "duration") && !strings.Contains(line, "_age_") {
 			lines = append(lines, strings.TrimSpace(line))
 		}
 	}

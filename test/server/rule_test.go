@@ -42,7 +42,8 @@ func TestServerRule(t *testing.T) {
 	w.serve()
 	w.create(w.backup("a"))
 	w.awaitBackup("a", velerov1.BackupPhaseCompleted)
-	lines := strings.Join(w.awaitMetrics([]string{`velero_backup_success_total{schedule=""} 1`}), "\n")
+	w.awaitMetrics([]string{`velero_backup_success_total{schedule=""} 1`})
+	lines := w.http("/metrics")
 	alerts := 0
 	for _, g := range rule.Spec.Groups {
 		for _, r := range g.Rules {

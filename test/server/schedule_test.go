@@ -92,6 +92,7 @@ func TestServerMissed(t *testing.T) {
 	if made := w.backupsOf("missed"); len(made) != 1 {
 		t.Errorf("for five times that were missed it made %d backups", len(made))
 	}
+	w.awaitMetrics([]string{`hozon_schedule_missed_total{schedule="missed"} 4`, `hozon_schedule_missed_total{schedule="skipped"} 0`})
 }
 
 // serverPass returns when the server has dealt with all that came before: it has one worker for schedules.

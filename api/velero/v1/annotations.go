@@ -110,6 +110,9 @@ const (
 	AnnotationRetry = "hozon.dev/retry"
 	// AnnotationArchiveBytes on a Backup is the size of its archive, for the metric.
 	AnnotationArchiveBytes = "hozon.dev/archive-bytes"
+	// AnnotationVerified on a Backup is when the server last read all of it, and AnnotationDamage what is wrong with it.
+	AnnotationVerified = "hozon.dev/verified"
+	AnnotationDamage   = "hozon.dev/damage"
 	// AnnotationStream on a DownloadRequest is where the server itself hands out the file: "pod:port/path?query", for the API server's proxy.
 	AnnotationStream = "hozon.dev/stream"
 	// AnnotationObjectStore, "plugin", on a BackupStorageLocation takes a plugin even where a store of that provider is built in.

@@ -65,6 +65,7 @@ func (o *options) addFlags(f *pflag.FlagSet) {
 	f.DurationVar(&o.SyncPeriod, "backup-sync-period", time.Minute, "How often backups are copied from the buckets into the cluster; 0: never.")
 	f.DurationVar(&o.ValidatePeriod, "store-validation-frequency", time.Minute, "How often locations are looked at; 0: once.")
 	f.DurationVar(&o.ExpirePeriod, "garbage-collection-frequency", time.Hour, "How often the deletion of an expired backup that could not be deleted is tried again.")
+	f.DurationVar(&o.VerifyPeriod, "verify-frequency", 24*time.Hour, "How often the newest backup of each schedule is read and verified; 0: never.")
 	f.StringVar(&o.DefaultLocation, "default-backup-storage-location", "default", "Location of backups that name none, if no location is marked as the default.")
 	f.StringToStringVar(&d.SnapshotLocation, "default-volume-snapshot-locations", nil, "Snapshot locations of backups that name none: provider:location,…")
 	f.DurationVar(&d.TTL, "default-backup-ttl", 720*time.Hour, "How long backups are kept that do not say it.")
