@@ -100,6 +100,10 @@ bench-project: ## Measure the export of a cluster of N=7000 objects as manifests
 bench-velero: ## Measure against real Velero, in turns: backups of N=10000, restores of N_RESTORE=2000, RUNS=5 rounds (long)
 	$(GO) -C bench run . velero
 
+.PHONY: bench-server
+bench-server: ## Measure our server against real Velero's, in turns: backups of N=10000 and of one object, restores of N_RESTORE=5000, schedules, RUNS=5 rounds (hours; -only and RUNS=1 are shorter)
+	$(GO) -C bench run . server
+
 .PHONY: bench-transfer
 bench-transfer: peers ## Pull 1 GiB in 10,000 files out of a pod, against tar through kubectl exec (Linux, root)
 	HOZON_TRANSFER=1 $(GO) test -count=1 -timeout 30m -v -run '^TestSpeed$$' ./test/volume

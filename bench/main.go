@@ -40,6 +40,9 @@ func main() {
 	if len(os.Args) > 1 && os.Args[1] == veleroVerb {
 		os.Exit(veleroMain(os.Args[2:]))
 	}
+	if len(os.Args) > 1 && os.Args[1] == serverVerb {
+		os.Exit(serverMain(os.Args[2:]))
+	}
 	var o options
 	flag.IntVar(&o.n, "n", fromEnv("N", 10000), "how many objects (also the variable N)")
 	flag.IntVar(&o.nRestore, "restore", fromEnv("N_RESTORE", 0), "restore about so many of them; 0: all (also N_RESTORE)")

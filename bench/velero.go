@@ -33,6 +33,7 @@ type duel struct {
 	ways     []way
 	memory   string // a folder on tmpfs, for temporary files of both
 	patience time.Duration
+	servers  bool // hozon's server is one of the two, and not its command
 	log      duelResult
 }
 

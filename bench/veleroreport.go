@@ -29,6 +29,8 @@ type duelResult struct {
 	Archives      *peer.Comparison // of the first pair; nil: none was made
 	Backups       []pair
 	Restores      []pair
+	Small         []pair `json:",omitempty"` // backups of one object
+	Schedules     []pair `json:",omitempty"` // Wall is how late a backup came
 	Rows          []row
 }
 
@@ -64,6 +66,9 @@ func (d *duel) rows(job string, pairs []pair) []row {
 	var rows []row
 	for _, w := range d.ways {
 		for _, c := range compared {
+			if job == "schedule" && c.what != "time" { // its time is how late it was
+				continue
+			}
 			var h, v, ratios []float64
 			for _, p := range pairs {
 				if p.Way != w.name {
@@ -85,7 +90,7 @@ func (d *duel) rows(job string, pairs []pair) []row {
 func (d *duel) tellAll(w io.Writer) error {
 	l := &d.log
 	l.LoadAfter = load()
-	l.Rows = append(d.rows("backup", l.Backups), d.rows("restore", l.Restores)...)
+	l.Rows = slices.Concat(d.rows("backup", l.Backups), d.rows("restore", l.Restores), d.rows("backup of one object", l.Small), d.rows("schedule", l.Schedules))
 	m := l.Machine
 	fmt.Fprintf(w, "\n%s, %d cores, %s, Linux %s, %s, commit %s; Velero %s; load %s before, %s after\n",
 		m.CPU, m.Cores, m.Memory, m.Kernel, m.Go, m.Commit, l.Velero, l.LoadBefore, l.LoadAfter)
@@ -140,7 +145,11 @@ func (d *duel) write(w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	name := "velero-" + d.log.Started.Format("20060102-150405") + ".json"
+	kind := "velero-"
+	if d.servers {
+		kind = "server-"
+	}
+	name := kind + d.log.Started.Format("20060102-150405") + ".json"
 	if err := os.WriteFile(filepath.Join(dir, name), append(text, '\n'), 0o644); err != nil {
 		return err
 	}

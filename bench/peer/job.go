@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"slices"
 	"time"
 )
@@ -43,7 +44,12 @@ func (s *Server) Announce(ctx context.Context, record []byte) error {
 		delete(meta, field)
 	}
 	name, _ := meta["name"].(string)
-	if err := post(ctx, s.cluster, path("backups"), o); err != nil {
+	body, err := json.Marshal(o)
+	if err != nil {
+		return err
+	}
+	// A server may have found it in the bucket itself.
+	if _, err := request(ctx, s.cluster, http.MethodPost, path("backups"), body, http.StatusCreated, http.StatusConflict); err != nil {
 		return fmt.Errorf("announce backup %s: %w", name, err)
 	}
 	return s.rest(ctx, time.Now())
