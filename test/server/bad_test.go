@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package server
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/client-go/tools/clientcmd"
+
+	velerov1 "hozon.dev/hozon/api/velero/v1"
+)
+
+// TestServerBadLocations: what is wrong with a location is said on it and in the table, and a backup that wants it is refused with its name.
+func TestServerBadLocations(t *testing.T) {
+	w := newWorld(t)
+	missing := w.location("missing", "no-such-bucket", false)
+	foreign := w.location("foreign", w.ns+"-f", false)
+	if err := w.s3.CreateBucket(w.ns + "-f"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Join(w.s3.BucketDir(w.ns+"-f"), "photos"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(w.s3.BucketDir(w.ns+"-f"), "photos", "cat.jpg"), []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	wrongKey := w.location("wrong-key", w.ns, false)
+	wrongKey.Spec.Credential.Name = "wrong"
+	w.credential("wrong", "not the key")
+	for _, l := range []*velerov1.BackupStorageLocation{missing, foreign, wrongKey} {
+		w.create(l)
+	}
+	w.serve()
+	for name, want := range map[string]string{
+		"missing": "no-such-bucket", "foreign": "Backup store contains invalid top-level directories: [photos]", "wrong-key": `key "aws" of Secret wrong`,
+	} {
+		l := w.awaitLocation(name, velerov1.BackupStorageLocationPhaseUnavailable)
+		if !strings.Contains(l.Status.Message, want) {
+			t.Errorf("%s: %q has no %q", name, l.Status.Message, want)
+		}
+		b := w.backup("in-" + name)
+		b.Spec.StorageLocation = name
+		w.create(b)
+		b = w.awaitBackup(b.Name, velerov1.BackupPhaseFailedValidation)
+		if text := strings.Join(b.Status.ValidationErrors, ""); text != "backup can't be created because BackupStorageLocation "+name+" is in Unavailable status." {
+			t.Errorf("%s: %q", name, text)
+		}
+		w.hozon([]string{name, "Unavailable"}, "backup-location", "get", name)
+		w.hozon([]string{"FailedValidation", "is in Unavailable status."}, "backup", "describe", "in-"+name)
+	}
+}
+
+// TestServerBadObjects: objects written by hand. Unknown phases are refused by the API server, unknown fields are dropped; a restore of a backup that is not over is refused.
+func TestServerBadObjects(t *testing.T) {
+	w := newWorld(t)
+	w.serve()
+	object := func(kind, name string, more map[string]any) *unstructured.Unstructured {
+		o := map[string]any{"apiVersion": "velero.io/v1", "kind": kind, "metadata": map[string]any{"name": name, "namespace": w.ns}}
+		for k, v := range more {
+			o[k] = v
+		}
+		return &unstructured.Unstructured{Object: o}
+	}
+	for kind, phase := range map[string]string{"Backup": "Sleeping", "Restore": "Dreaming", "Schedule": "Maybe"} {
+		err := w.client.Create(t.Context(), object(kind, "phase", map[string]any{"spec": map[string]any{}, "status": map[string]any{"phase": phase}}))
+		if err == nil || !strings.Contains(err.Error(), "Unsupported value") || !strings.Contains(err.Error(), phase) {
+			t.Errorf("%s in phase %s: %v", kind, phase, err)
+		}
+	}
+	w.create(object("Backup", "fields", map[string]any{"spec": map[string]any{"includedNamespaces": []any{w.app}, "colour": "blue"}}))
+	w.awaitBackup("fields", velerov1.BackupPhaseCompleted)
+
+	w.freezeStore()
+	w.create(w.backup("hangs"))
+	w.awaitPhase("hangs", velerov1.BackupPhaseInProgress)
+	w.create(w.restore("early", "hangs", w.app+"-r"))
+	r := w.awaitRestore("early", velerov1.RestorePhaseFailedValidation)
+	if text := strings.Join(r.Status.ValidationErrors, ""); text != "backup hangs is InProgress: it cannot be restored from; create the restore anew when the backup is Completed" {
+		t.Errorf("a restore of a backup that is not over: %q", text)
+	}
+	w.thawStore()
+	w.awaitBackup("hangs", velerov1.BackupPhaseCompleted)
+}
+
+// TestServerNoRight: who may not create a Backup is told what is missing.
+func TestServerNoRight(t *testing.T) {
+	w := newWorld(t)
+	config, err := clientcmd.LoadFromFile(w.cluster.Kubeconfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, user := range config.AuthInfos {
+		user.Impersonate = "nobody"
+	}
+	file := filepath.Join(w.dir, "kubeconfig-of-nobody")
+	if err := clientcmd.WriteToFile(*config, file); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), self(t), "backup", "create", "a", "--namespace", w.ns, "--kubeconfig", file)
+	cmd.Env = append(os.Environ(), programEnv+"=1", "HOME="+w.dir)
+	out, err := cmd.CombinedOutput()
+	if text := string(out); err == nil || !strings.Contains(text, `"nobody" cannot create resource "backups" in API group "velero.io" in the namespace "`+w.ns) {
+		t.Errorf("%v: %s", err, text)
+	}
+}
+
+// TestServerNotYet: what a backup or restore asks for and does not get is a warning of its own, which names the field.
+func TestServerNotYet(t *testing.T) {
+	w := newWorld(t)
+	w.serve()
+	b := w.backup("a")
+	b.Spec.SnapshotMoveData, b.Spec.DefaultVolumesToFsBackup = new(true), new(true)
+	w.create(b)
+	b = w.awaitBackup("a", velerov1.BackupPhaseCompleted)
+	results := w.download(velerov1.DownloadTargetKindBackupResults, "a")
+	for _, field := range []string{"spec.snapshotMoveData", "spec.defaultVolumesToFsBackup"} {
+		if !strings.Contains(results, "not done by this version") || !strings.Contains(results, field) {
+			t.Errorf("%s is not named: %s", field, results)
+		}
+	}
+	if b.Status.Warnings != 2 {
+		t.Errorf("%d warnings", b.Status.Warnings)
+	}
+	r := w.restore("r", "a", w.app+"-r")
+	r.Spec.RestorePVs = new(true)
+	w.create(r)
+	w.awaitRestore("r", velerov1.RestorePhaseCompleted)
+	if results := w.download(velerov1.DownloadTargetKindRestoreResults, "r"); !strings.Contains(results, "spec.restorePVs") {
+		t.Errorf("spec.restorePVs is not named: %s", results)
+	}
+}
