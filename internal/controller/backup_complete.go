@@ -71,7 +71,7 @@ func (r *Backups) checkLocation(ctx context.Context, b *velerov1.Backup) (string
 	}
 	name := b.Spec.StorageLocation
 	var l velerov1.BackupStorageLocation
-	err := r.Client.Get(ctx, r.key(name), &l)
+	err := r.Live.Get(ctx, r.key(name), &l) // the cache may not have heard that it cannot be used
 	switch {
 	case apierrors.IsNotFound(err) && named:
 		return fmt.Sprintf("an existing backup storage location was not specified at backup creation time and the default %s was not found. "+

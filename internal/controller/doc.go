@@ -14,7 +14,7 @@
 //   - a run is claimed by an update with the resourceVersion that was read, and its id is checked again before the commit and before the
 //     status is written: of two processes that both think they lead, one only gets through;
 //   - what is in the bucket wins: a committed file ends the Backup or Restore in the cluster, whatever the process lived to write there;
-//   - an object that is final is not touched again, but for labels, and for deletion.
+//   - an object that is final is not touched again, but for labels, for what a verification found (annotations), and for deletion.
 //
 // It knows neither flags nor processes (package server does), nor how a bucket is reached.
 package controller
