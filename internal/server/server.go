@@ -55,10 +55,10 @@ type Options struct {
 	Now       func() time.Time
 	Identity  string // of this process, unique; one that comes back after a crash gets the lead at once
 
-	MetricsAddress string // "0": none
-	PublicURL      string // where clients reach what is at MetricsAddress
+	MetricsAddress string        // "0": none
+	PublicURL      string        // where clients reach what is at MetricsAddress
 	VerifyPeriod   time.Duration // between two verifications of the newest backups; 0: never
-	Pod            string // where the API server's proxy reaches it: "pod:port"; "": this is no pod
+	Pod            string        // where the API server's proxy reaches it: "pod:port"; "": this is no pod
 	LeaderElection bool
 	Disabled       []string // controllers that are not started
 	PluginDir      string   // where plugins lie; "": nowhere
