@@ -164,12 +164,6 @@ func insertInit(body []byte, more []corev1.Container) ([]byte, error) {
 	return json.Marshal(pod)
 }
 
-func (r *run) keepHook(results ...report.Hook) {
-	r.hooks.mu.Lock()
-	defer r.hooks.mu.Unlock()
-	r.hooks.results = append(r.hooks.results, results...)
-}
-
 // beginHooks makes ready for hooks to be run beside the restore.
 func (r *run) beginHooks(ctx context.Context) {
 	ctx, r.hooks.end = context.WithCancelCause(ctx)

@@ -159,3 +159,30 @@ func TestServerRestoreHooks(t *testing.T) {
 		t.Errorf("%s %q", r.Status.Phase, r.Status.ValidationErrors)
 	}
 }
+
+// TestServerKilledInRestoreHook: the server dies while a hook runs in a pod that it has made. The next one finds the pod, and runs its hooks again.
+func TestServerKilledInRestoreHook(t *testing.T) {
+	s := newSite(t)
+	s.start(s.pod("db", map[string]string{
+		after + "command": shell("echo start >> /data/log; until [ -e /data/go ]; do sleep 0.1; done; echo end >> /data/log"), after + "exec-timeout": "5m",
+	}))
+	p := s.serve()
+	b := s.wanted("b")
+	b.Spec.IncludedResources, b.Spec.ExcludedResources = []string{"pods"}, nil
+	s.apply(b)
+	s.ended("backup", "b", b)
+	r := &velerov1.Restore{
+		TypeMeta: metav1.TypeMeta{APIVersion: velerov1.APIVersion, Kind: "Restore"}, ObjectMeta: metav1.ObjectMeta{Namespace: s.ns, Name: "r"},
+		Spec: velerov1.RestoreSpec{BackupName: "b", NamespaceMapping: map[string]string{s.ns: s.ns + "-to"}},
+	}
+	s.apply(r)
+	s.await("log", "start")
+	p.Kill()
+	s.serve()
+	s.await("log", "start\nstart")
+	s.touch("go")
+	s.ended("restore", "r", r)
+	if hooks := s.hooks(store.Restore, "r"); r.Status.Phase != velerov1.RestorePhaseCompleted || len(hooks) != 1 || hooks[0].Outcome != report.HookSucceeded {
+		t.Errorf("phase %s, hooks %+v", r.Status.Phase, hooks)
+	}
+}
