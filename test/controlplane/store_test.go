@@ -82,12 +82,13 @@ func TestBackupToStore(t *testing.T) {
 	}
 	t.Setenv("AWS_ACCESS_KEY_ID", s3.AccessKey)
 	t.Setenv("AWS_SECRET_ACCESS_KEY", s3.SecretKey)
-	key, _ := newKey(t)
+	key, identity := newKey(t)
+	bucket := "s3://archives/prod?region=us-east-1&path-style=true&endpoint=" + url.QueryEscape(s3.Endpoint)
 	t.Chdir(t.TempDir())
 	folder := t.TempDir()
 	hosts := inventory(t, node.Spec)
 	for store, args := range map[string][]string{
-		"s3://archives/prod?region=us-east-1&path-style=true&endpoint=" + url.QueryEscape(s3.Endpoint): nil,
+		bucket: nil,
 		folder: {"--use-disk"},
 	} {
 		for range 3 {
@@ -103,6 +104,14 @@ func TestBackupToStore(t *testing.T) {
 			}
 			time.Sleep(1100 * time.Millisecond) // names have seconds
 		}
+	}
+	entries, err := filepath.Glob(s3.BucketDir("archives") + "/prod/metadata/hozon/clusters/prod/*.age")
+	if err != nil || len(entries) == 0 {
+		t.Fatalf("%v %v", entries, err)
+	}
+	last := filepath.Base(entries[len(entries)-1])
+	if out := must(t, "cluster", "inspect", last, "--identity", identity, "--etcd-prefix", "/registry", "--store", bucket); !strings.Contains(out, "secrets") {
+		t.Errorf("read out of the bucket: %s", out)
 	}
 	noMarker(t, s3.BucketDir("archives"))
 	noMarker(t, folder)

@@ -31,12 +31,14 @@ const maxConfig = 1 << 20
 
 // Source are the flags that say how an etcd snapshot, or an archive with one, is read.
 type Source struct {
+	env        *env.Env
 	prefixes   []string
 	encryption string
 	identity   string
 }
 
 func (s *Source) AddFlags(e *env.Env, f *pflag.FlagSet) {
+	s.env = e
 	f.StringSliceVar(&s.prefixes, "etcd-prefix", nil, "The API server's --etcd-prefix; may be given twice (default: found out by looking).")
 	f.StringVar(&s.encryption, "encryption-provider-config", "", "The API server's file of that name, for values that are encrypted in etcd.")
 	f.StringVar(&s.identity, "identity", e.Getenv("HOZON_IDENTITY"), "File with the age identity that opens a sealed FILE (default: $HOZON_IDENTITY).")
@@ -61,7 +63,7 @@ func (s *Source) Open(ctx context.Context, name string, use func(*dr.Image) erro
 		}
 		o.Keys = keys
 	}
-	f, err := env.OpenSealed(name, s.identity)
+	f, err := s.env.OpenArchive(ctx, name, s.identity)
 	if err != nil {
 		return err
 	}

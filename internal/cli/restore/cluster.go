@@ -184,7 +184,7 @@ func (o *clusterOptions) earlier() (open, last string, err error) {
 
 func (o *clusterOptions) load(ctx context.Context, e *env.Env, name string) (*dr.Archive, *env.Plain, error) {
 	e.Say("Reading %s", name)
-	f, err := env.OpenSealed(name, o.identity)
+	f, err := e.OpenArchive(ctx, name, o.identity)
 	if err != nil {
 		return nil, nil, err
 	}
