@@ -37,7 +37,7 @@ func (r *receiver) want(index int, t task) (want, error) {
 	w := want{index: index}
 	dir, _ := split(t.entry.Path)
 	l := r.top()
-	if l.entry.Path != dir {
+	if l.entry.Path != dir || l.fresh {
 		return w, nil
 	}
 	have, err := l.at.stat(partName(&t.entry), false)

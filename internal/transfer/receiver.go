@@ -39,6 +39,7 @@ type level struct {
 	entry   Entry
 	at      folder   // none: not there (dry run), or skipped
 	skipped bool     // it could not be made: nothing below it can
+	fresh   bool     // made by us: nothing is in it
 	virtual bool     // the root when only one name of it comes: it is left as it is
 	local   []string // names that are there and whose turn has not come
 	last    string   // name that came last
@@ -242,7 +243,7 @@ func (r *receiver) concern(path string, err error) error {
 // enter pushes a folder whose names come next.
 func (r *receiver) enter(l *level) error {
 	r.stack = append(r.stack, l)
-	if l.at.fd == none || l.virtual {
+	if l.at.fd == none || l.virtual || l.fresh {
 		return nil
 	}
 	names, err := l.at.names()
@@ -336,6 +337,7 @@ func (r *receiver) takeFolder(l *level, name string, e *Entry) error {
 			return r.enter(next)
 		}
 		next.at, err = newFolder(l.at, name, err == nil)
+		next.fresh = true
 	}
 	if err != nil {
 		next.skipped = true
@@ -368,7 +370,7 @@ func (r *receiver) would(l *level, what string, e *Entry) {
 // takeName deals with everything but folders.
 func (r *receiver) takeName(l *level, name string, e *Entry) error {
 	have, err := Entry{}, error(os.ErrNotExist)
-	if l.at.fd != none {
+	if l.at.fd != none && !l.fresh {
 		have, err = l.at.stat(name, r.xattrs)
 	}
 	exists := err == nil
