@@ -83,24 +83,35 @@ func (r *Restorer) Run(ctx context.Context, p *Plan, j *journal.Journal, kubecon
 	out := &Outcome{Tidied: []string{}, Todo: []string{}}
 	all := r.steps(p, kubeconfig, out)
 	for i, s := range all {
-		if j.State(s.name()) == journal.Done && !s.tell {
+		done := j.State(s.name()) == journal.Done
+		if done && !s.tell {
 			continue
 		}
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
 		r.Say("[%d/%d] %s", i+1, len(all), s.said())
-		if err := j.Record(s.name(), journal.Begun); err != nil {
-			return nil, err
-		}
-		if err := s.do(ctx); err != nil {
-			return nil, fmt.Errorf("%s: %w", s.said(), err)
-		}
-		if err := j.Record(s.name(), journal.Done); err != nil {
+		if err := once(ctx, s, j, done); err != nil {
 			return nil, err
 		}
 	}
 	return out, nil
+}
+
+// once does a step, between two lines of the journal unless it was done before.
+func once(ctx context.Context, s step, j *journal.Journal, done bool) error {
+	if !done {
+		if err := j.Record(s.name(), journal.Begun); err != nil {
+			return err
+		}
+	}
+	if err := s.do(ctx); err != nil {
+		return fmt.Errorf("%s: %w", s.said(), err)
+	}
+	if done {
+		return nil
+	}
+	return j.Record(s.name(), journal.Done)
 }
 
 // Finish closes the journal of a restore that was carried out, when its outcome has been told.
