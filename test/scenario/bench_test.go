@@ -10,7 +10,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -35,22 +34,28 @@ type usage struct {
 	peak int64 // MiB
 }
 
+// watched runs a program and prints at the end the most memory that it had. What the kernel reports of an ended child counts its parent's memory, too, from before it
+// became the program.
+const watched = `"$@" & p=$!; m=0
+while h=$(sed -n 's/^VmHWM:[^0-9]*\([0-9]*\).*/\1/p' /proc/$p/status 2>/dev/null) && [ -n "$h" ]; do m=$h; sleep 0.05; done
+wait $p; r=$?; echo "peak-kib $m"; exit $r`
+
 // timed runs a program on a host.
-func timed(t *testing.T, h *hosttest.Host, env []string, name string, args ...string) (u usage, said string) {
+func timed(t *testing.T, h *hosttest.Host, env []string, args ...string) (u usage, said string) {
 	t.Helper()
-	c := h.Inside(context.WithoutCancel(t.Context()), name, args...)
+	c := h.Inside(context.WithoutCancel(t.Context()), "bash", append([]string{"-c", watched, "sh"}, args...)...)
 	c.Env = append(os.Environ(), env...)
 	began := time.Now()
 	out, err := c.CombinedOutput()
 	u.took = time.Since(began)
 	if err != nil {
-		t.Fatalf("%s %v: %v\n%s", name, args, err, out)
+		t.Fatalf("%v: %v\n%s", args, err, out)
 	}
-	// nsenter becomes the program, or, with a process namespace, waits for it: the larger of the two is the program's.
-	if r, ok := c.ProcessState.SysUsage().(*syscall.Rusage); ok {
-		u.peak = r.Maxrss >> 10
-	}
-	return u, string(out)
+	said, peak, _ := strings.Cut(string(out), "peak-kib ")
+	kib, err := strconv.ParseInt(strings.TrimSpace(peak), 10, 64)
+	check(t, err)
+	u.peak = kib >> 10
+	return u, said
 }
 
 // TestBenchEtcd measures `hozon backup cluster`, sealed, against `etcdctl snapshot save`, on a machine with an etcd of HOZON_BENCH_MIB (make bench-etcd), in turns, and

@@ -31,6 +31,7 @@ type Host struct {
 
 	process *daemon.Process
 	site    *Site // nil: the host shares the machine's network
+	number  int   // in its site
 }
 
 // Start starts a host that ends with t. Its Spec has a key and a known-hosts file.
@@ -122,6 +123,8 @@ func (h *Host) await(t testing.TB) {
 }
 
 func (h *Host) dial(ctx context.Context, address string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
 	if h.site != nil {
 		return h.site.Dial(ctx, "tcp", address)
 	}

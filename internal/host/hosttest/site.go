@@ -87,7 +87,7 @@ func (s *Site) Dial(ctx context.Context, network, address string) (net.Conn, err
 // Start starts a host with the last part of its address. first is a script that runs on it from the beginning; it may be empty.
 func (s *Site) Start(t testing.TB, name string, number int, first string) *Host {
 	t.Helper()
-	h := &Host{site: s, Spec: host.Spec{Name: name, Address: "10.77.0." + strconv.Itoa(number), Access: host.Access{Port: 22}}}
+	h := &Host{site: s, number: number, Spec: host.Spec{Name: name, Address: "10.77.0." + strconv.Itoa(number), Access: host.Access{Port: 22}}}
 	h.prepare(t)
 	check(t, os.WriteFile(filepath.Join(h.Dir, "first"), []byte(first), 0o600))
 	h.boot(t)
@@ -113,9 +113,10 @@ func (h *Host) boot(t testing.TB) {
 		Env: []string{"NETWORK=" + h.Spec.Address + "/24", "FIRST=first"}, Namespaces: syscall.CLONE_NEWNET | unix.CLONE_NEWCGROUP,
 	})
 	h.site.cables++
+	mac := fmt.Sprintf("02:00:00:00:00:%02x", h.number) // also when it is made anew: the others remember it
 	end := "cable" + strconv.Itoa(h.site.cables)
 	for _, args := range [][]string{
-		{"link", "add", end, "type", "veth", "peer", "name", "eth0", "netns", strconv.Itoa(h.process.PID())},
+		{"link", "add", end, "type", "veth", "peer", "name", "eth0", "address", mac, "netns", strconv.Itoa(h.process.PID())},
 		{"link", "set", end, "master", "br0", "up"},
 	} {
 		if out, err := h.site.Command(t.Context(), "ip", args...).CombinedOutput(); err != nil {
