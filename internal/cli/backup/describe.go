@@ -50,8 +50,8 @@ func describe(ctx context.Context, p env.Place, b *velerov1.Backup, details bool
 		if d.Deletions, err = deletions(ctx, *p.Server, b); err != nil {
 			return d, err
 		}
-		if b.Status.CompletionTimestamp == nil {
-			return d, nil
+		if b.Status.CompletionTimestamp == nil || b.Status.Phase == velerov1.BackupPhaseFailedValidation {
+			return d, nil // it has no files, and its location may not answer
 		}
 	}
 	read := func(f store.File, v any) (bool, error) { return p.Optional(ctx, store.Backup, b.Name, f, v) }
