@@ -16,12 +16,14 @@ import (
 
 	"hozon.dev/hozon/internal/blob"
 	"hozon.dev/hozon/internal/blob/mem"
+	"hozon.dev/hozon/internal/blob/open"
 	"hozon.dev/hozon/internal/fail"
 	"hozon.dev/hozon/internal/store"
 	"hozon.dev/hozon/internal/transfer"
 	"hozon.dev/hozon/internal/vault"
 	"hozon.dev/hozon/internal/vault/vaulttest"
 	"hozon.dev/hozon/internal/volume"
+	"hozon.dev/hozon/test/s3server"
 )
 
 func openStore(t *testing.T, b blob.Bucket) *store.Store {
@@ -88,6 +90,53 @@ func TestRestore(t *testing.T) {
 			}
 		}
 		if err := r.Close(context.WithoutCancel(t.Context())); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestBucket restores out of a real S3 server: both formats ask for parts of packs there.
+func TestBucket(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts a server")
+	}
+	server := s3server.Start(t)
+	t.Setenv("AWS_ACCESS_KEY_ID", server.AccessKey)
+	t.Setenv("AWS_SECRET_ACCESS_KEY", server.SecretKey)
+	for fixture, v := range map[string][3]string{
+		"fsbackup": {"files-2", "files/archive", "files-2-archive"}, "restic": {"cellar-0301", "cellar/barrel:wine", "cellar-0301-wine"},
+	} {
+		if err := server.CreateBucket(fixture); err != nil {
+			t.Fatal(err)
+		}
+		b, err := open.Bucket(t.Context(), "s3://"+fixture+"?endpoint="+server.Endpoint, open.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		from := vaulttest.Bucket(t, fixture)
+		err = from.List(t.Context(), "", false, func(i blob.Info) error {
+			r, err := from.Get(t.Context(), i.Key, 0, -1)
+			if err != nil {
+				return err
+			}
+			defer r.Close()
+			_, err = b.Put(t.Context(), i.Key, r, blob.PutOptions{})
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := vaulttest.List(t, fixture+"/files/"+v[2]+".json.gz")
+		if fixture == "fsbackup" {
+			want = vaulttest.Kopia(want)
+		}
+		r := &volume.Reader{Bucket: b, Cache: t.TempDir()}
+		got, damages := vaulttest.Read(t, openTree(t, openStore(t, b), v[0], v[1], r))
+		if len(damages) > 0 {
+			t.Error(damages)
+		}
+		vaulttest.Compare(t, got, want)
+		if err := r.Close(t.Context()); err != nil {
 			t.Error(err)
 		}
 	}
