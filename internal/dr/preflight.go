@@ -154,6 +154,7 @@ func (r *Restorer) machine(ctx context.Context, h *host.Host, p *Plan, hp *HostP
 	if !r.judge(hp.Name, "tools", err, "GNU tar and what else is needed; %s can be written to", workDir) {
 		return
 	}
+	defer r.on(ctx, h.Name(), p, nil, "forget") // a place that is left empty does no harm
 	r.checker.clock(ctx, h)
 	r.room(ctx, p, hp)
 	live, err := look(ctx, h)

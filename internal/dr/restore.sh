@@ -54,6 +54,10 @@ ready) # a place to work in, and what is needed for it
 	mkdir -p "$base/old" "$base/none" "$base/stopped" "$base/undone"
 	for tool in tar cp mv stat flock sha256sum; do command -v "$tool" >/dev/null || { echo "there is no $tool" >&2; exit 1; }; done
 	;;
+forget) # that it was ever asked, if nothing was begun
+	rm -f "$base/lock"
+	rmdir "$base/old" "$base/none" "$base/stopped" "$base/undone" "$base" "${base%/*}" 2>/dev/null || :
+	;;
 stage-data) # folder owner; the tar of the new folder on standard input
 	to=$(target "$1")
 	new=$to.hozon-$id.new

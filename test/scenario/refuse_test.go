@@ -88,6 +88,7 @@ func TestRefuse(t *testing.T) {
 			t.Errorf("%v\n%s", err, out)
 		}
 	})
+	h.Sh(t, "[ ! -e /var/lib/hozon-restore ] || { find /var/lib/hozon-restore; exit 1; }")
 	t.Run("too old", func(t *testing.T) { s.tooOld(t, archive) })
 	t.Run("the disk fills up while data arrives", func(t *testing.T) { s.fills(t, h, archive) })
 	w.verify(t)
