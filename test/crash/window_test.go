@@ -58,11 +58,13 @@ func TestWindow(t *testing.T) {
 				}
 				return
 			}
-			var described struct{ Manifest store.Manifest }
+			var described struct {
+				Hozon struct{ Manifest store.Manifest }
+			}
 			if err := json.Unmarshal([]byte(s.run(t, 0, "backup", "describe", tt.name, "-o", "json")), &described); err != nil {
 				t.Fatal(err)
 			}
-			if got := described.Manifest.Consistency.Mode; got != tt.mode {
+			if got := described.Hozon.Manifest.Consistency.Mode; got != tt.mode {
 				t.Errorf("the consistency is %q, want %q", got, tt.mode)
 			}
 			s.run(t, 0, "backup", "delete", tt.name, "--confirm")

@@ -21,17 +21,17 @@ import (
 	"hozon.dev/hozon/internal/velero"
 )
 
-// description is everything that describe shows of one backup; it is what -o json and -o yaml print.
+// description is everything that describe shows of one backup.
 type description struct {
-	Backup   *velerov1.Backup       `json:"backup"`
-	Manifest *store.Manifest        `json:"manifest,omitempty"` // nil if another tool made the backup
-	Results  *report.Results        `json:"results,omitempty"`
-	Volumes  []store.BackedUpVolume `json:"volumes,omitempty"`
-	Items    map[string][]string    `json:"resourceList,omitempty"`
-	Hooks    []report.Hook          `json:"hooks,omitempty"`
+	Backup   *velerov1.Backup
+	Manifest *store.Manifest // nil if another tool made the backup
+	Results  *report.Results
+	Volumes  []store.BackedUpVolume
+	Items    map[string][]string
+	Hooks    []report.Hook
 
-	Deletions []*velerov1.DeleteBackupRequest `json:"deletionRequests,omitempty"`
-	Program   string                          `json:"-"`
+	Deletions []*velerov1.DeleteBackupRequest
+	Program   string
 }
 
 // NewDescribe is `hozon backup describe`, and `hozon describe backups` under the other name.
