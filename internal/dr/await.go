@@ -27,9 +27,10 @@ func poll(ctx context.Context, timeout time.Duration, ask func(context.Context) 
 			err = now
 		}
 		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-limit.Done():
+		case <-limit.Done(): // also when ctx is
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
 			return fail.Errorf(fail.Transient, "not within %s: %w", timeout, err)
 		case <-time.After(pollInterval): // nobody tells when another machine is ready
 		}
