@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os/exec"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -99,6 +100,32 @@ func TestRoundTrip(t *testing.T) {
 }
 
 // TestOtherTar has the machine's own tar list the archive and take a file out of it.
+// TestReadersSideBySide reads an archive that has more blocks than are kept, in several places at a time.
+func TestReadersSideBySide(t *testing.T) {
+	snapshot := noise((cached + 20) * blockSize)
+	b, err := open(t, written(t, snapshot))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := b.File(Snapshot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var readers sync.WaitGroup
+	for range 4 {
+		readers.Go(func() {
+			part := make([]byte, 2*blockSize)
+			for range 300 {
+				at := rand.IntN(len(snapshot) - len(part))
+				if _, err := f.ReadAt(part, int64(at)); err != nil || !bytes.Equal(part, snapshot[at:at+len(part)]) {
+					t.Errorf("at %d: something else came back, %v", at, err)
+				}
+			}
+		})
+	}
+	readers.Wait()
+}
+
 func TestOtherTar(t *testing.T) {
 	file := written(t, noise(1_000_000))
 	run := func(args ...string) string {

@@ -214,23 +214,30 @@ func (p plain) ReadAt(out []byte, off int64) (int, error) {
 	done := 0
 	for done < len(out) {
 		at := off + int64(done)
-		block, err := p.b.block(int(at / blockSize))
-		if err != nil {
+		n, err := p.b.copy(out[done:], int(at/blockSize), int(at%blockSize))
+		if done += n; err != nil {
 			return done, err
 		}
-		from := int(at % blockSize)
-		if from >= len(block) {
-			return done, io.EOF
-		}
-		done += copy(out[done:], block[from:])
 	}
 	return done, nil
 }
 
-// block inflates one block, or has it.
-func (b *Bundle) block(i int) ([]byte, error) {
+// copy copies from one block what follows from; at its end that is io.EOF. Others may read at the same time.
+func (b *Bundle) copy(out []byte, i, from int) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	block, err := b.block(i)
+	if err != nil {
+		return 0, err
+	}
+	if from >= len(block) {
+		return 0, io.EOF
+	}
+	return copy(out, block[from:]), nil
+}
+
+// block inflates one block, or has it. Its memory is used again for others, so mu has to be held until it has been read.
+func (b *Bundle) block(i int) ([]byte, error) {
 	if have := b.cache[i]; have != nil {
 		return have, nil
 	}
