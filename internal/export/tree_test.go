@@ -71,7 +71,7 @@ func TestTree(t *testing.T) {
 func TestTreeFullDisk(t *testing.T) {
 	dir := t.TempDir()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=64k"); err != nil {
-		t.Skip(err)
+		t.Skipf("only root may mount the small disk of this test: %v", err)
 	}
 	defer syscall.Unmount(dir, 0)
 	tree, err := export.OpenTree(dir)

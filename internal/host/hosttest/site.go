@@ -46,7 +46,7 @@ func NewSite(t testing.TB) *Site {
 		if s.Command(t.Context(), "ip", "address", "show", "dev", "br0", "up").Run() == nil {
 			return s
 		}
-		time.Sleep(10 * time.Millisecond)
+		time.Sleep(10 * time.Millisecond) // the bridge is made by a program that goes on running and tells nothing
 	}
 	t.Fatalf("the network does not come up: %v", p.Exited())
 	return nil
