@@ -3,7 +3,8 @@
 // Package policy reads resource policies, the ConfigMap that a Backup's spec.resourcePolicy names, and decides by them what becomes of a volume.
 //
 // Nouns: Policies are what one ConfigMap says; a Rule is one of its volume policies, conditions and an action; a Volume is what conditions ask of a
-// volume; Lists are resources to take in and to leave out beside those of the spec.
+// volume; Lists are resources to take in and to leave out beside those of the spec. A Pod is what counts of a pod for its volumes; a Choice says what
+// becomes of one of them.
 //
 // The form is Velero's: one key, YAML, version v1. It is read strictly: each thing that is wrong is said with ConfigMap, key and line, and with what was
 // expected there. Of several rules the first that matches counts; all conditions of a rule must hold.
