@@ -157,7 +157,7 @@ func prepare(asked *velerov1.Backup, now time.Time) *velerov1.Backup {
 	return &b
 }
 
-func set(d *metav1.Duration, value time.Duration) {
+func set(d *velerov1.Duration, value time.Duration) {
 	if d.Duration == 0 {
 		d.Duration = value
 	}

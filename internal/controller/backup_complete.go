@@ -10,7 +10,6 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	velerov1 "hozon.dev/hozon/api/velero/v1"
@@ -50,7 +49,7 @@ func (r *Backups) complete(ctx context.Context, b *velerov1.Backup) ([]string, e
 	return append(problems, texts...), err
 }
 
-func fill(d *metav1.Duration, value time.Duration) {
+func fill(d *velerov1.Duration, value time.Duration) {
 	if d.Duration == 0 {
 		d.Duration = value
 	}

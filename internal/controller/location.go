@@ -92,7 +92,7 @@ func (r *Locations) due(l *velerov1.BackupStorageLocation) (time.Duration, bool)
 		return 0, true
 	}
 	period := r.Period
-	if l.Spec.ValidationFrequency != nil {
+	if l.Spec.ValidationFrequency != nil && l.Spec.ValidationFrequency.Bad == "" {
 		period = l.Spec.ValidationFrequency.Duration
 	}
 	if period <= 0 {

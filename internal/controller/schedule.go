@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	velerov1 "hozon.dev/hozon/api/velero/v1"
+	"hozon.dev/hozon/internal/filter"
 	"hozon.dev/hozon/internal/schedule"
 )
 
@@ -96,15 +97,19 @@ func (r *Schedules) Reconcile(ctx context.Context, req reconcile.Request) (recon
 func (r *Schedules) judge(ctx context.Context, s *velerov1.Schedule) (cron.Schedule, error) {
 	before := s.DeepCopy()
 	plan, text := parseCron(s.Spec.Schedule)
-	s.Status.Phase, s.Status.ValidationErrors = velerov1.SchedulePhaseEnabled, nil
+	problems := filter.CheckDurations("spec", s.Spec)
 	if text != "" {
-		s.Status.Phase, s.Status.ValidationErrors = velerov1.SchedulePhaseFailedValidation, []string{text}
+		problems = append([]string{text}, problems...)
+	}
+	s.Status.Phase, s.Status.ValidationErrors = velerov1.SchedulePhaseEnabled, problems
+	if len(problems) > 0 {
+		plan, s.Status.Phase = nil, velerov1.SchedulePhaseFailedValidation
 	}
 	if reflect.DeepEqual(before.Status, s.Status) {
 		return plan, nil
 	}
-	if text != "" {
-		r.warning(s, "FailedValidation", "Validate", text)
+	if len(problems) > 0 {
+		r.warning(s, "FailedValidation", "Validate", join(problems))
 	}
 	return plan, r.Client.Patch(ctx, s, client.MergeFrom(before))
 }

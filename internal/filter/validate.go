@@ -19,7 +19,7 @@ include-cluster-scoped-resources, exclude-cluster-scoped-resources, include-name
 They cannot be used together`
 
 // ValidateBackup returns what is wrong with the filters of a backup, in Velero's words and order
-// (status.validationErrors); nil if nothing is.
+// (status.validationErrors), and with its durations; nil if nothing is.
 func ValidateBackup(spec velerov1.BackupSpec) []string {
 	var out []string
 	scoped := slices.Concat(spec.IncludedClusterScopedResources, spec.ExcludedClusterScopedResources,
@@ -33,11 +33,12 @@ func ValidateBackup(spec velerov1.BackupSpec) []string {
 	out = report(out, "Invalid namespace-scoped included/excluded resource lists: %s",
 		checkScopedLists(spec.IncludedNamespaceScopedResources, spec.ExcludedNamespaceScopedResources))
 	out = report(out, "Invalid included/excluded namespace lists: %v", checkNamespaces(spec.IncludedNamespaces, spec.ExcludedNamespaces))
-	return append(out, checkSelectors("backup", spec.LabelSelector, spec.OrLabelSelectors)...)
+	out = append(out, checkSelectors("backup", spec.LabelSelector, spec.OrLabelSelectors)...)
+	return append(out, CheckDurations("spec", spec)...)
 }
 
 // ValidateRestore returns what is wrong with the fields of a restore that say what it takes in,
-// from where and over what, in Velero's words and order; nil if nothing is.
+// from where and over what, in Velero's words and order, and with its durations; nil if nothing is.
 func ValidateRestore(spec velerov1.RestoreSpec) []string {
 	var out []string
 	for _, r := range nonRestorable {
@@ -57,7 +58,7 @@ func ValidateRestore(spec velerov1.RestoreSpec) []string {
 	default:
 		out = append(out, fmt.Sprintf("Invalid ExistingResourcePolicy: %s", spec.ExistingResourcePolicy))
 	}
-	return out
+	return append(out, CheckDurations("spec", spec)...)
 }
 
 func report(out []string, format string, errs []error) []string {

@@ -49,7 +49,7 @@ func TestHooks(t *testing.T) {
 	db := &metav1.LabelSelector{MatchLabels: map[string]string{"app": "db"}}
 	other := &metav1.LabelSelector{MatchLabels: map[string]string{"app": "other"}}
 	side := exec("b")
-	side.Container, side.OnError, side.Timeout = "side", velerov1.HookErrorModeContinue, metav1.Duration{Duration: time.Minute}
+	side.Container, side.OnError, side.Timeout = "side", velerov1.HookErrorModeContinue, velerov1.Duration{Duration: time.Minute}
 	spec := backupSets(t,
 		velerov1.BackupResourceHookSpec{Name: "first", LabelSelector: db, PreHooks: []velerov1.BackupResourceHook{{Exec: exec("a", "x")}, {Exec: side}}},
 		velerov1.BackupResourceHookSpec{Name: "elsewhere", IncludedNamespaces: []string{"s*"}, ExcludedNamespaces: []string{"shop"}, PreHooks: []velerov1.BackupResourceHook{{Exec: exec("c")}}},
@@ -144,7 +144,7 @@ func TestRestoreHooks(t *testing.T) {
 	yes := true
 	init := func(raw string) []runtime.RawExtension { return []runtime.RawExtension{{Raw: []byte(raw)}} }
 	sets, err := ForRestore(velerov1.RestoreHooks{Resources: []velerov1.RestoreResourceHookSpec{{Name: "warm", PostHooks: []velerov1.RestoreResourceHook{
-		{Exec: &velerov1.ExecRestoreHook{Command: []string{"a"}, WaitForReady: &yes, WaitTimeout: metav1.Duration{Duration: time.Minute}, OnError: "Fail"}},
+		{Exec: &velerov1.ExecRestoreHook{Command: []string{"a"}, WaitForReady: &yes, WaitTimeout: velerov1.Duration{Duration: time.Minute}, OnError: "Fail"}},
 		{Init: &velerov1.InitRestoreHook{InitContainers: init(`{"name":"i","image":"x:1","command":["c"],"env":[{"name":"A","value":"b"}]}`)}},
 	}}}}, types)
 	if err != nil {

@@ -23,6 +23,7 @@ import (
 	"hozon.dev/hozon/internal/blob"
 	"hozon.dev/hozon/internal/blob/extern"
 	"hozon.dev/hozon/internal/fail"
+	"hozon.dev/hozon/internal/filter"
 )
 
 // Secrets are what the Secrets hold that a location names. Who reads them finds their names in spec.credential, spec.objectStorage.caCertRef
@@ -89,6 +90,9 @@ type place struct {
 }
 
 func newPlace(loc *velerov1.BackupStorageLocation, secrets Secrets) (*place, error) {
+	if bad := filter.CheckDurations("spec", loc.Spec); len(bad) > 0 {
+		return nil, fail.Errorf(fail.Invalid, "%s", strings.Join(bad, "; "))
+	}
 	storage := loc.Spec.ObjectStorage
 	if storage == nil || strings.Trim(storage.Bucket, "/") == "" {
 		return nil, fail.Errorf(fail.Invalid, "spec.objectStorage.bucket is not set")

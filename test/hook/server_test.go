@@ -46,7 +46,7 @@ func newSite(t *testing.T) *site {
 	if err := os.Mkdir(w.store, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	second := metav1.Duration{Duration: time.Second}
+	second := velerov1.Duration{Duration: time.Second}
 	w.apply(&velerov1.BackupStorageLocation{
 		TypeMeta:   metav1.TypeMeta{APIVersion: velerov1.APIVersion, Kind: "BackupStorageLocation"},
 		ObjectMeta: metav1.ObjectMeta{Namespace: w.ns, Name: "default"},
@@ -146,7 +146,7 @@ func set(name, app string, pre, post []velerov1.ExecHook) velerov1.BackupResourc
 }
 
 func script(text string) velerov1.ExecHook {
-	return velerov1.ExecHook{Command: []string{"/bin/sh", "-c", text}, Timeout: metav1.Duration{Duration: time.Minute}}
+	return velerov1.ExecHook{Command: []string{"/bin/sh", "-c", text}, Timeout: velerov1.Duration{Duration: time.Minute}}
 }
 
 // TestServerKilledBetweenHooks: the server dies between pre and post, by kill -9. The next one runs the post hook at once, and then the backup again. The hooks

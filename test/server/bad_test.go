@@ -59,20 +59,13 @@ func TestServerBadLocations(t *testing.T) {
 func TestServerBadObjects(t *testing.T) {
 	w := newWorld(t)
 	w.serve()
-	object := func(kind, name string, more map[string]any) *unstructured.Unstructured {
-		o := map[string]any{"apiVersion": "velero.io/v1", "kind": kind, "metadata": map[string]any{"name": name, "namespace": w.ns}}
-		for k, v := range more {
-			o[k] = v
-		}
-		return &unstructured.Unstructured{Object: o}
-	}
 	for kind, phase := range map[string]string{"Backup": "Sleeping", "Restore": "Dreaming", "Schedule": "Maybe"} {
-		err := w.client.Create(t.Context(), object(kind, "phase", map[string]any{"spec": map[string]any{}, "status": map[string]any{"phase": phase}}))
+		err := w.client.Create(t.Context(), w.object(kind, "phase", map[string]any{"spec": map[string]any{}, "status": map[string]any{"phase": phase}}))
 		if err == nil || !strings.Contains(err.Error(), "Unsupported value") || !strings.Contains(err.Error(), phase) {
 			t.Errorf("%s in phase %s: %v", kind, phase, err)
 		}
 	}
-	w.create(object("Backup", "fields", map[string]any{"spec": map[string]any{"includedNamespaces": []any{w.app}, "colour": "blue"}}))
+	w.create(w.object("Backup", "fields", map[string]any{"spec": map[string]any{"includedNamespaces": []any{w.app}, "colour": "blue"}}))
 	w.awaitBackup("fields", velerov1.BackupPhaseCompleted)
 
 	w.freezeStore()
@@ -85,6 +78,64 @@ func TestServerBadObjects(t *testing.T) {
 	}
 	w.thawStore()
 	w.awaitBackup("hangs", velerov1.BackupPhaseCompleted)
+}
+
+// object is one written by hand.
+func (w *world) object(kind, name string, more map[string]any) *unstructured.Unstructured {
+	o := map[string]any{"apiVersion": "velero.io/v1", "kind": kind, "metadata": map[string]any{"name": name, "namespace": w.ns}}
+	for k, v := range more {
+		o[k] = v
+	}
+	return &unstructured.Unstructured{Object: o}
+}
+
+// TestServerBadDurations: a duration that is none, which the definitions let through, concerns its object alone: the server starts, and the
+// objects beside it are carried out and listed.
+func TestServerBadDurations(t *testing.T) {
+	w := newWorld(t)
+	bad := map[string]any{"spec": map[string]any{"ttl": "a week", "hooks": map[string]any{"resources": []any{map[string]any{
+		"name": "x", "pre": []any{map[string]any{"exec": map[string]any{"command": []any{"true"}, "timeout": "soon"}}},
+	}}}}}
+	w.create(w.object("Backup", "before", bad))
+	w.serve()
+	w.awaitLocation("default", velerov1.BackupStorageLocationPhaseAvailable)
+	w.create(w.backup("good"))
+	w.awaitBackup("good", velerov1.BackupPhaseCompleted)
+	w.create(w.object("Backup", "after", bad))
+	for _, name := range []string{"before", "after"} {
+		b := w.awaitBackup(name, velerov1.BackupPhaseFailedValidation)
+		want := `spec.ttl is "a week": expected a duration, such as 90s, 10m or 720h; spec.hooks.resources[0].pre[0].exec.timeout is "soon"`
+		if text := strings.Join(b.Status.ValidationErrors, "; "); !strings.Contains(text, want) || b.Spec.TTL.Bad != "a week" {
+			t.Errorf("%s: %q, and its TTL is %s", name, text, b.Spec.TTL)
+		}
+	}
+	w.hozon([]string{"good", "Completed", "before", "after", "FailedValidation"}, "backup", "get")
+	w.hozon([]string{`spec.ttl is "a week"`, "TTL:  a week"}, "backup", "describe", "before")
+
+	w.create(w.object("Restore", "bad", map[string]any{"spec": map[string]any{"backupName": "good", "itemOperationTimeout": "long"}}))
+	w.create(w.restore("good", "good", w.app+"-r"))
+	w.awaitRestore("good", velerov1.RestorePhaseCompleted)
+	if r := w.awaitRestore("bad", velerov1.RestorePhaseFailedValidation); !strings.HasPrefix(strings.Join(r.Status.ValidationErrors, ""), `spec.itemOperationTimeout is "long"`) {
+		t.Errorf("restore: %q", r.Status.ValidationErrors)
+	}
+	w.hozon([]string{"bad", "good"}, "restore", "get")
+
+	w.create(w.object("Schedule", "bad", map[string]any{"spec": map[string]any{"schedule": "@every 1s", "template": map[string]any{"ttl": "7d"}}}))
+	s := await(w, w.schedule("bad", ""), &velerov1.ScheduleList{}, func(s *velerov1.Schedule) bool { return s.Status.Phase == velerov1.SchedulePhaseFailedValidation })
+	if text := strings.Join(s.Status.ValidationErrors, ""); !strings.HasPrefix(text, `spec.template.ttl is "7d"`) {
+		t.Errorf("schedule: %q", text)
+	}
+	w.hozon([]string{"FailedValidation", "7d"}, "schedule", "get")
+
+	w.create(w.object("BackupStorageLocation", "bad", map[string]any{"spec": map[string]any{
+		"provider": "aws", "objectStorage": map[string]any{"bucket": w.ns}, "backupSyncPeriod": "often", "validationFrequency": "1s",
+	}}))
+	if l := w.awaitLocation("bad", velerov1.BackupStorageLocationPhaseUnavailable); !strings.Contains(l.Status.Message, `spec.backupSyncPeriod is "often"`) {
+		t.Errorf("location: %s", l.Status.Message)
+	}
+	w.hozon([]string{"default", "Available", "bad", "Unavailable"}, "backup-location", "get")
+	w.create(w.deletion("d", "before"))
+	await(w, w.backup("before"), &velerov1.BackupList{}, deleted)
 }
 
 // TestServerNoRight: who may not create a Backup is told what is missing.

@@ -161,7 +161,7 @@ func TestServerStoreGone(t *testing.T) {
 	w := newWorld(t)
 	w.serve("--store-validation-frequency", "1h")
 	edit(w, w.location("default", w.ns, true), func(l *velerov1.BackupStorageLocation) {
-		l.Spec.ValidationFrequency = &metav1.Duration{Duration: time.Hour}
+		l.Spec.ValidationFrequency = &velerov1.Duration{Duration: time.Hour}
 	})
 	w.awaitLocation("default", velerov1.BackupStorageLocationPhaseAvailable)
 	w.create(w.backup("before"))

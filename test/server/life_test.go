@@ -123,7 +123,7 @@ func TestServerExpiry(t *testing.T) {
 	w := newWorld(t)
 	w.serve()
 	b := w.backup("short")
-	b.Spec.TTL = metav1.Duration{Duration: 3 * time.Second}
+	b.Spec.TTL = velerov1.Duration{Duration: 3 * time.Second}
 	w.create(b)
 	w.awaitBackup("short", velerov1.BackupPhaseCompleted)
 	await(w, w.backup("short"), &velerov1.BackupList{}, deleted)
@@ -184,7 +184,7 @@ func TestServerValidation(t *testing.T) {
 		"missing":   {velerov1.BackupSpec{SnapshotVolumes: &no, StorageLocation: "gone"}, "an existing backup storage location was not specified at backup creation time and the default gone was not found. Please address this issue (see `velero backup-location -h` for options) and create a new backup. Error: "},
 		"read-only": {velerov1.BackupSpec{SnapshotVolumes: &no, StorageLocation: "archive"}, "backup can't be created because backup storage location archive is currently in read-only mode"},
 		"lists":     {velerov1.BackupSpec{SnapshotVolumes: &no, IncludedNamespaces: []string{"*", "a"}}, "Invalid included/excluded namespace lists: includes list must either contain '*' only, or a non-empty list of items"},
-		"ttl":       {velerov1.BackupSpec{SnapshotVolumes: &no, TTL: metav1.Duration{Duration: -time.Hour}}, "spec.ttl must be above zero, and is -1h0m0s"},
+		"ttl":       {velerov1.BackupSpec{SnapshotVolumes: &no, TTL: velerov1.Duration{Duration: -time.Hour}}, "spec.ttl must be above zero, and is -1h0m0s"},
 		"ambiguous": {velerov1.BackupSpec{}, "provider aws has more than one possible volume snapshot location, and none were specified explicitly or as a default"},
 		"snapshot":  {velerov1.BackupSpec{VolumeSnapshotLocations: []string{"three"}}, "a VolumeSnapshotLocation CRD for the location three with the name specified in the backup spec needs to be created before this snapshot can be executed. Error: "},
 		"twice":     {velerov1.BackupSpec{VolumeSnapshotLocations: []string{"one", "two"}}, "more than one VolumeSnapshotLocation name specified for provider aws: two; unexpected name was one"},
@@ -291,7 +291,7 @@ func TestServerSameName(t *testing.T) {
 	two := inCluster(t, one.cluster, one.s3)
 	for _, w := range []*world{one, two} {
 		l := w.location("shared", one.ns, false)
-		l.Spec.BackupSyncPeriod = &metav1.Duration{} // never: the loser would find the winner's
+		l.Spec.BackupSyncPeriod = &velerov1.Duration{} // never: the loser would find the winner's
 		w.create(l)
 		w.serve()
 		w.awaitLocation("shared", velerov1.BackupStorageLocationPhaseAvailable)

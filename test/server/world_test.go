@@ -122,7 +122,7 @@ func (w *world) credential(name, key string) {
 }
 
 func (w *world) location(name, bucket string, isDefault bool) *velerov1.BackupStorageLocation {
-	second := metav1.Duration{Duration: time.Second}
+	second := velerov1.Duration{Duration: time.Second}
 	return &velerov1.BackupStorageLocation{
 		ObjectMeta: w.meta(name),
 		Spec: velerov1.BackupStorageLocationSpec{

@@ -82,7 +82,7 @@ type BackupSpec struct {
 	SnapshotVolumes *bool `json:"snapshotVolumes,omitempty"`
 	// TTL is how long the backup is kept. 0 is the server's default, 720h.
 	// +optional
-	TTL metav1.Duration `json:"ttl,omitempty"`
+	TTL Duration `json:"ttl,omitempty"`
 	// VolumeGroupSnapshotLabelKey is the label by whose value claims are snapshotted together.
 	// Empty is the server's default, velero.io/volume-group.
 	VolumeGroupSnapshotLabelKey string `json:"volumeGroupSnapshotLabelKey,omitempty"`
@@ -105,10 +105,10 @@ type BackupSpec struct {
 	OrderedResources map[string]string `json:"orderedResources,omitempty"`
 	// CSISnapshotTimeout bounds the wait for a CSI snapshot to be taken. 0 is the server's default, 10m.
 	// +optional
-	CSISnapshotTimeout metav1.Duration `json:"csiSnapshotTimeout,omitempty"`
+	CSISnapshotTimeout Duration `json:"csiSnapshotTimeout,omitempty"`
 	// ItemOperationTimeout bounds what goes on in the background after the objects are saved. 0 is the server's default, 4h.
 	// +optional
-	ItemOperationTimeout metav1.Duration `json:"itemOperationTimeout,omitempty"`
+	ItemOperationTimeout Duration `json:"itemOperationTimeout,omitempty"`
 	// ResourcePolicy is the ConfigMap with the policies for volumes and objects, in the server's namespace.
 	ResourcePolicy *corev1.TypedLocalObjectReference `json:"resourcePolicy,omitempty"`
 	// SnapshotMoveData copies the data of snapshots into the storage location. Not set is the server's default.
@@ -187,7 +187,7 @@ type ExecHook struct {
 	OnError HookErrorMode `json:"onError,omitempty"`
 	// Timeout bounds the command. 0 is 30s.
 	// +optional
-	Timeout metav1.Duration `json:"timeout,omitempty"`
+	Timeout Duration `json:"timeout,omitempty"`
 }
 
 // BackupPhase is where a backup stands. An empty phase is New.

@@ -45,7 +45,7 @@ type BackupRepositorySpec struct {
 	// ResticIdentifier is restic's address of it.
 	ResticIdentifier string `json:"resticIdentifier,omitempty"`
 	// MaintenanceFrequency is the time between two rounds of maintenance.
-	MaintenanceFrequency metav1.Duration `json:"maintenanceFrequency"`
+	MaintenanceFrequency Duration `json:"maintenanceFrequency"`
 	// RepositoryConfig is the format's own settings.
 	// +nullable
 	RepositoryConfig map[string]string `json:"repositoryConfig,omitempty"`

@@ -48,10 +48,10 @@ type BackupStorageLocationSpec struct {
 	AccessMode BackupStorageLocationAccessMode `json:"accessMode,omitempty"`
 	// BackupSyncPeriod is the time between two looks at which backups are there. 0 is never, not set is the server's default.
 	// +nullable
-	BackupSyncPeriod *metav1.Duration `json:"backupSyncPeriod,omitempty"`
+	BackupSyncPeriod *Duration `json:"backupSyncPeriod,omitempty"`
 	// ValidationFrequency is the time between two looks at whether it can be used. 0 is never, not set is the server's default.
 	// +nullable
-	ValidationFrequency *metav1.Duration `json:"validationFrequency,omitempty"`
+	ValidationFrequency *Duration `json:"validationFrequency,omitempty"`
 }
 
 // ObjectStorageLocation is a bucket, or a part of one.

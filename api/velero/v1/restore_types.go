@@ -76,7 +76,7 @@ type RestoreSpec struct {
 	ExistingResourcePolicy PolicyType `json:"existingResourcePolicy,omitempty"`
 	// ItemOperationTimeout bounds what goes on in the background after the objects are restored. 0 is the server's default, 4h.
 	// +optional
-	ItemOperationTimeout metav1.Duration `json:"itemOperationTimeout,omitempty"`
+	ItemOperationTimeout Duration `json:"itemOperationTimeout,omitempty"`
 	// ResourceModifier is the ConfigMap with the changes to make to objects, in the server's namespace.
 	// +nullable
 	ResourceModifier *corev1.TypedLocalObjectReference `json:"resourceModifier,omitempty"`
@@ -167,10 +167,10 @@ type ExecRestoreHook struct {
 	OnError HookErrorMode `json:"onError,omitempty"`
 	// ExecTimeout bounds the command. 0 is 30s.
 	// +optional
-	ExecTimeout metav1.Duration `json:"execTimeout,omitempty"`
+	ExecTimeout Duration `json:"execTimeout,omitempty"`
 	// WaitTimeout bounds the wait for the container to run. 0 is for ever.
 	// +optional
-	WaitTimeout metav1.Duration `json:"waitTimeout,omitempty"`
+	WaitTimeout Duration `json:"waitTimeout,omitempty"`
 	// WaitForReady waits until the container is ready, not only running.
 	// +nullable
 	WaitForReady *bool `json:"waitForReady,omitempty"`
@@ -184,7 +184,7 @@ type InitRestoreHook struct {
 	InitContainers []runtime.RawExtension `json:"initContainers"`
 	// Timeout is how long they may take.
 	// +optional
-	Timeout metav1.Duration `json:"timeout,omitempty"`
+	Timeout Duration `json:"timeout,omitempty"`
 }
 
 // RestorePhase is where a restore stands. An empty phase is New.

@@ -51,7 +51,7 @@ type DataDownloadSpec struct {
 	// Cancel asks the data mover to stop.
 	Cancel bool `json:"cancel,omitempty"`
 	// OperationTimeout bounds the preparations.
-	OperationTimeout metav1.Duration `json:"operationTimeout"`
+	OperationTimeout velerov1.Duration `json:"operationTimeout"`
 	// NodeOS is the operating system that the volume needs on its node.
 	NodeOS NodeOS `json:"nodeOS,omitempty"`
 	// SnapshotSize is the snapshot's size in bytes, if it is known.

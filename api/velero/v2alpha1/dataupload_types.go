@@ -63,7 +63,7 @@ type DataUploadSpec struct {
 	// Cancel asks the data mover to stop.
 	Cancel bool `json:"cancel,omitempty"`
 	// OperationTimeout bounds the preparations.
-	OperationTimeout metav1.Duration `json:"operationTimeout"`
+	OperationTimeout velerov1.Duration `json:"operationTimeout"`
 }
 
 // CSISnapshotSpec is a CSI snapshot and what a volume can be made of it with.

@@ -187,10 +187,10 @@ func DescribeSpec(out *env.Describer, s velerov1.BackupSpec) {
 	out.Line(0, "Snapshot Move Data:", env.ThreeWay(s.SnapshotMoveData, "true", "false"))
 	out.Line(0, "Data Mover:", cmp.Or(s.DataMover, "velero"))
 	out.Gap()
-	out.Line(0, "TTL:", s.TTL.Duration)
+	out.Line(0, "TTL:", s.TTL)
 	out.Gap()
-	out.Line(0, "CSISnapshotTimeout:", s.CSISnapshotTimeout.Duration)
-	out.Line(0, "ItemOperationTimeout:", s.ItemOperationTimeout.Duration)
+	out.Line(0, "CSISnapshotTimeout:", s.CSISnapshotTimeout)
+	out.Line(0, "ItemOperationTimeout:", s.ItemOperationTimeout)
 	out.Gap()
 	describeHooks(out, s.Hooks)
 	if len(s.OrderedResources) > 0 {
@@ -233,7 +233,7 @@ func describeExec(out *env.Describer, title string, h *velerov1.ExecHook) {
 	out.Line(4, "Container:", h.Container)
 	out.Line(4, "Command:", strings.Join(h.Command, " "))
 	out.Line(4, "On Error:", h.OnError)
-	out.Line(4, "Timeout:", h.Timeout.Duration)
+	out.Line(4, "Timeout:", h.Timeout)
 }
 
 func (d description) times(out *env.Describer) {

@@ -7,7 +7,6 @@ import (
 
 	"github.com/spf13/pflag"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	velerov1 "hozon.dev/hozon/api/velero/v1"
 	"hozon.dev/hozon/internal/cli/env"
@@ -80,9 +79,9 @@ func (o *SpecFlags) Spec() (velerov1.BackupSpec, error) {
 	if s.OrderedResources, err = parseOrdered(o.ordered); err != nil {
 		return s, err
 	}
-	s.TTL = metav1.Duration{Duration: o.TTL}
-	s.CSISnapshotTimeout = metav1.Duration{Duration: o.csiTimeout}
-	s.ItemOperationTimeout = metav1.Duration{Duration: o.itemTimeout}
+	s.TTL = velerov1.Duration{Duration: o.TTL}
+	s.CSISnapshotTimeout = velerov1.Duration{Duration: o.csiTimeout}
+	s.ItemOperationTimeout = velerov1.Duration{Duration: o.itemTimeout}
 	s.IncludeClusterResources = o.clusterResources.Value
 	s.SnapshotVolumes, s.SnapshotMoveData, s.DefaultVolumesToFsBackup = o.snapshotVolumes.Value, o.moveData.Value, o.fsBackup.Value
 	if o.policies != "" {

@@ -58,8 +58,8 @@ func specFields(s velerov1.BackupSpec) fields {
 		"veleroNativeSnapshotPVs": env.ThreeWay(s.SnapshotVolumes, "true", "false"),
 		"veleroSnapshotMoveData":  env.ThreeWay(s.SnapshotMoveData, "true", "false"),
 		"dataMover":               env.List(nonempty(s.DataMover), env.None),
-		"TTL":                     s.TTL.Duration.String(),
-		"CSISnapshotTimeout":      s.CSISnapshotTimeout.Duration.String(),
+		"TTL":                     s.TTL.String(),
+		"CSISnapshotTimeout":      s.CSISnapshotTimeout.String(),
 	}
 	if len(s.Hooks.Resources) > 0 {
 		sets := fields{}
@@ -94,7 +94,7 @@ func hookFields(h velerov1.BackupResourceHookSpec) fields {
 		for _, hook := range hooks {
 			if e := hook.Exec; e != nil {
 				all = append(all, fields{
-					"container": e.Container, "command": strings.Join(e.Command, " "), "onError:": e.OnError, "timeout": e.Timeout.Duration.String(),
+					"container": e.Container, "command": strings.Join(e.Command, " "), "onError:": e.OnError, "timeout": e.Timeout.String(),
 				})
 			}
 		}

@@ -121,10 +121,10 @@ func (o *createOptions) complete(e *env.Env, f *pflag.FlagSet, name string) (*ve
 		return nil, err
 	}
 	if f.Changed("backup-sync-period") {
-		s.BackupSyncPeriod = &metav1.Duration{Duration: o.sync}
+		s.BackupSyncPeriod = &velerov1.Duration{Duration: o.sync}
 	}
 	if f.Changed("validation-frequency") {
-		s.ValidationFrequency = &metav1.Duration{Duration: o.validation}
+		s.ValidationFrequency = &velerov1.Duration{Duration: o.validation}
 	}
 	return &velerov1.BackupStorageLocation{
 		TypeMeta:   velero.StorageLocations.TypeMeta(),

@@ -106,7 +106,7 @@ func (o *extractOptions) backup(e *env.Env, file string) *velerov1.Backup {
 			Name: o.name, Namespace: e.Namespace, UID: types.UID(uuid.NewString()), Labels: o.labels,
 			Annotations: map[string]string{annotationFile: filepath.Base(file)}, CreationTimestamp: metav1.NewTime(e.Now().UTC().Truncate(time.Second)),
 		},
-		Spec: velerov1.BackupSpec{TTL: metav1.Duration{Duration: o.ttl}},
+		Spec: velerov1.BackupSpec{TTL: velerov1.Duration{Duration: o.ttl}},
 	}
 }
 

@@ -135,7 +135,7 @@ func (o *createOptions) complete(e *env.Env) (*velerov1.Restore, error) {
 	s.LabelSelector, s.OrLabelSelectors = label, or
 	s.NamespaceMapping = o.mappings
 	s.ExistingResourcePolicy = velerov1.PolicyType(o.policy)
-	s.ItemOperationTimeout = metav1.Duration{Duration: o.itemTimeout}
+	s.ItemOperationTimeout = velerov1.Duration{Duration: o.itemTimeout}
 	s.RestorePVs, s.PreserveNodePorts, s.IncludeClusterResources = o.volumes.Value, o.nodePorts.Value, o.clusterResources.Value
 	if len(o.statusIn)+len(o.statusOut) > 0 {
 		s.RestoreStatus = &velerov1.RestoreStatusSpec{IncludedResources: o.statusIn, ExcludedResources: o.statusOut}

@@ -113,7 +113,7 @@ func describeSpec(out *env.Describer, s velerov1.RestoreSpec) {
 		policy = env.None
 	}
 	out.Line(0, "Existing Resource Policy:", policy)
-	out.Line(0, "ItemOperationTimeout:", s.ItemOperationTimeout.Duration)
+	out.Line(0, "ItemOperationTimeout:", s.ItemOperationTimeout)
 	out.Gap()
 	out.Line(0, "Preserve Service NodePorts:", env.ThreeWay(s.PreserveNodePorts, "true", "false"))
 	out.Gap()

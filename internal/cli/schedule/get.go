@@ -25,7 +25,7 @@ func table(e *env.Env, schedules []*velerov1.Schedule) env.Table {
 			last = duration.HumanDuration(e.Now().Sub(s.Status.LastBackup.Time)) + " ago"
 		}
 		t.Rows = append(t.Rows, []any{s.Name, cmp.Or(string(s.Status.Phase), string(velerov1.SchedulePhaseNew)),
-			s.CreationTimestamp.Local().Format(env.TimeFormat), s.Spec.Schedule, s.Spec.Template.TTL.Duration.String(), last,
+			s.CreationTimestamp.Local().Format(env.TimeFormat), s.Spec.Schedule, s.Spec.Template.TTL.String(), last,
 			env.Selector(s.Spec.Template.LabelSelector, s.Spec.Template.OrLabelSelectors), s.Spec.Paused})
 	}
 	return t
