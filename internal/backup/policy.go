@@ -15,6 +15,7 @@ import (
 	"hozon.dev/hozon/internal/filter"
 	"hozon.dev/hozon/internal/object"
 	"hozon.dev/hozon/internal/policy"
+	"hozon.dev/hozon/internal/report"
 )
 
 var configMapType = object.Type{Version: "v1", Resource: "configmaps", Kind: "ConfigMap", Namespaced: true}
@@ -40,7 +41,7 @@ func (r *run) readPolicies(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if !global.Lists.Empty() {
+	if !global.Lists.Empty() || !global.Filters.Empty() {
 		return fail.Errorf(fail.Invalid, "invalid resource policies: ConfigMap %s/%s is for all backups: expected volumePolicies only", r.backup.Namespace, r.GlobalPolicy)
 	}
 	r.policies.Rules = append(r.policies.Rules, global.Rules...)
@@ -74,6 +75,29 @@ func (r *run) filtered() (velerov1.BackupSpec, error) {
 		return r.backup.Spec, nil
 	}
 	return filter.Combine(r.backup.Spec, filter.Scoped(l), r.types)
+}
+
+const oldAndFine = `include-resources, exclude-resources and include-cluster-resources are old filter parameters.
+They cannot be used with namespace-scoped or fine-grained global filter policies.`
+
+// refine adds the filters of the policies to the filter.
+func (r *run) refine() error {
+	if r.policies.Filters.Empty() {
+		return nil
+	}
+	if filter.UsesOldFamily(r.backup.Spec) {
+		return fail.Errorf(fail.Invalid, oldAndFine)
+	}
+	if err := r.filter.Refine(r.policies.Filters, r.types); err != nil {
+		return fail.Errorf(fail.Invalid, "invalid resource policies: %w", err)
+	}
+	if unserved := r.filter.Unserved(); len(unserved) > 0 {
+		return fail.Errorf(fail.Invalid, "invalid resource policies: %s: expected kinds that an API of this cluster serves; see `kubectl api-resources`", strings.Join(unserved, "; "))
+	}
+	for _, text := range r.filter.Idle() {
+		r.doubts = append(r.doubts, report.Note{Text: text})
+	}
+	return nil
 }
 
 // decide applies the volume policies to the volumes of the backup.

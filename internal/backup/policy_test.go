@@ -188,23 +188,57 @@ func TestResourceLists(t *testing.T) {
 	}
 }
 
+// TestFilterPolicies: of a namespace that a policy names only what it takes is saved, and what that needs.
+func TestFilterPolicies(t *testing.T) {
+	w := newWorld(t)
+	w.create(volume("data", "slow", "{}") + volume("more", "slow", "{}") + `---
+apiVersion: v1
+kind: Pod
+metadata: {name: web, namespace: NS, labels: {app: web}}
+spec:
+  containers: [{name: a, image: a}]
+  volumes: [{name: d, persistentVolumeClaim: {claimName: data}}]
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: db, namespace: NS, labels: {app: db}}
+spec: {containers: [{name: a, image: a}]}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: s, namespace: NS, labels: {app: web}}
+`)
+	w.policies("app-a", "version: v1")
+	w.policies("app-tmp", "version: v1")
+	w.policies("fine", "version: v1\nclusterScopedFilterPolicy: {resourceFilters: [{kinds: [PersistentVolume], names: [NS-data]}]}\n"+
+		"namespacedFilterPolicies:\n- namespaces: [\"NS\"]\n  resourceFilters:\n  - {kinds: [cm], names: ['app-*'], excludedNames: ['*-tmp']}\n  - {kinds: [Pod], labelSelector: {app: web}}\n")
+	w.must("fine", velerov1.BackupSpec{ResourcePolicy: named("fine"), IncludedClusterScopedResources: []string{"pv"}})
+	want := []string{"v1/ConfigMap NS/app-a", "v1/Namespace NS", "v1/PersistentVolume NS-data", "v1/PersistentVolumeClaim NS/data", "v1/Pod NS/web"}
+	if diff := cmp.Diff(want, w.names("fine")); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
 // TestBadPolicies: nothing starts, and the ConfigMap, key and line are named.
 func TestBadPolicies(t *testing.T) {
 	w := newWorld(t)
 	w.policies("typo", "version: v1\nvolumePolicies:\n- condition: {}\n  action: {type: skip}\n")
 	w.policies("lists", "version: v1\nincludeExcludePolicy: {excludedNamespaceScopedResources: [secrets]}\n")
+	w.policies("fine", "version: v1\nnamespacedFilterPolicies:\n- namespaces: [a]\n  resourceFilters: [{kinds: [Gadget]}]\n")
 	yes := true
 	for name, c := range map[string]struct {
 		spec velerov1.BackupSpec
 		all  string
 		want string
 	}{
-		"typo":    {velerov1.BackupSpec{ResourcePolicy: named("typo")}, "", "invalid resource policies: ConfigMap NS/typo, key policy.yaml, line 3: volumePolicies: unknown field \"condition\": expected action or conditions"},
-		"missing": {velerov1.BackupSpec{ResourcePolicy: named("nobody")}, "", "invalid resource policies: ConfigMap NS/nobody does not exist"},
-		"kind":    {velerov1.BackupSpec{ResourcePolicy: &corev1.TypedLocalObjectReference{Kind: "Secret", Name: "x"}}, "", "spec.resourcePolicy is a Secret: expected a ConfigMap"},
-		"family":  {velerov1.BackupSpec{ResourcePolicy: named("lists"), IncludeClusterResources: &yes}, "", "They cannot be used with include-exclude policies."},
-		"all":     {velerov1.BackupSpec{}, "lists", "ConfigMap NS/lists is for all backups: expected volumePolicies only"},
-		"ordered": {velerov1.BackupSpec{OrderedResources: map[string]string{"pods": "a/b", "gadgets": "x"}}, "", `spec.orderedResources: no API of this cluster serves a resource "gadgets"`},
+		"typo":     {velerov1.BackupSpec{ResourcePolicy: named("typo")}, "", "invalid resource policies: ConfigMap NS/typo, key policy.yaml, line 3: volumePolicies: unknown field \"condition\": expected action or conditions"},
+		"missing":  {velerov1.BackupSpec{ResourcePolicy: named("nobody")}, "", "invalid resource policies: ConfigMap NS/nobody does not exist"},
+		"kind":     {velerov1.BackupSpec{ResourcePolicy: &corev1.TypedLocalObjectReference{Kind: "Secret", Name: "x"}}, "", "spec.resourcePolicy is a Secret: expected a ConfigMap"},
+		"family":   {velerov1.BackupSpec{ResourcePolicy: named("lists"), IncludeClusterResources: &yes}, "", "They cannot be used with include-exclude policies."},
+		"all":      {velerov1.BackupSpec{}, "lists", "ConfigMap NS/lists is for all backups: expected volumePolicies only"},
+		"unserved": {velerov1.BackupSpec{ResourcePolicy: named("fine")}, "", `ConfigMap NS/fine, key policy.yaml, line 4: "Gadget": expected kinds that an API of this cluster serves`},
+		"old":      {velerov1.BackupSpec{ResourcePolicy: named("fine"), IncludeClusterResources: &yes}, "", "They cannot be used with namespace-scoped or fine-grained global filter policies."},
+		"ordered":  {velerov1.BackupSpec{OrderedResources: map[string]string{"pods": "a/b", "gadgets": "x"}}, "", `spec.orderedResources: no API of this cluster serves a resource "gadgets"`},
 	} {
 		w.engine.GlobalPolicy = c.all
 		_, err := w.run(name, c.spec)

@@ -87,6 +87,9 @@ func (r *run) look(ctx context.Context) error {
 	if r.filter, err = filter.ForBackup(spec, types, namespaces); err != nil {
 		return err
 	}
+	if err := r.refine(); err != nil {
+		return err
+	}
 	return r.checkFilter()
 }
 

@@ -24,9 +24,6 @@ func (r *Restores) complete(ctx context.Context, o *velerov1.Restore) ([]string,
 			s.ExcludedResources = append(s.ExcludedResources, kind)
 		}
 	}
-	if s.ResourcePolicy != nil {
-		problems = append(problems, "invalid restore resource policies: they (spec.resourcePolicy) are not supported by this version")
-	}
 	if len(problems) > 0 {
 		return problems, nil
 	}

@@ -9,8 +9,9 @@
 // The rules are Velero's, with one exception: a backup without any filter takes in every
 // cluster-scoped type, as Velero's documentation says and its program does not.
 //
-// It does not find what objects need of each other (package relate), and knows nothing of
-// resource policies, volumes or hooks.
+// Fine are the filters of a resource policy, which package policy reads: a Filter is refined by them.
+//
+// It does not find what objects need of each other (package relate), and knows nothing of volumes or hooks.
 package filter
 
 import (
@@ -56,6 +57,9 @@ type Filter struct {
 	resource   func(groupResource string) bool
 	unresolved []string
 	restore    bool
+
+	fine           *fine // nil: no policy has filters
+	unserved, idle []string
 }
 
 // Type says whether the objects of a type are taken in. Versions do not matter.
@@ -93,8 +97,8 @@ func (f *Filter) ExcludedByLabel() []string { return f.namespaces.labelled }
 // as they are written.
 func (f *Filter) Unresolved() []string { return f.unresolved }
 
-// HasSelector says that objects are chosen by their labels too.
-func (f *Filter) HasSelector() bool { return len(f.selectors) > 0 }
+// HasSelector says that objects are chosen one by one too, by their labels or names.
+func (f *Filter) HasSelector() bool { return len(f.selectors) > 0 || f.fine != nil }
 
 // Selectors are the label selectors, any of which must match; nil: all objects do.
 func (f *Filter) Selectors() []labels.Selector { return slices.Clone(f.selectors) }
@@ -108,6 +112,9 @@ func (f *Filter) Object(ref object.Ref, head object.Head) (ok bool, reason strin
 	isNamespace := ref.Group == "" && ref.Resource == "namespaces"
 	if isNamespace && !f.namespaces.match(ref.Name) {
 		return false, ReasonNamespace
+	}
+	if rules, ok := f.fine.of(ref, head); ok {
+		return rules.decide(ref, head)
 	}
 	if isNamespace && !f.namespaces.all && !f.restore {
 		return true, "" // a subset of namespaces was named: the selector is for what is in them
@@ -135,14 +142,17 @@ func (f *Filter) Related(ref object.Ref, head object.Head) (ok bool, reason stri
 	if head.Terminating {
 		return false, ReasonTerminating
 	}
+	if rules, ok := f.fine.of(ref, head); ok && !f.restore && !rules.named(ref, head) {
+		return false, ReasonName
+	}
 	return true, ""
 }
 
-func (f *Filter) selected(head object.Head) bool {
-	if len(f.selectors) == 0 {
-		return true
-	}
-	return slices.ContainsFunc(f.selectors, func(s labels.Selector) bool { return s.Matches(headLabels{head}) })
+func (f *Filter) selected(head object.Head) bool { return anyMatches(f.selectors, head) }
+
+// anyMatches says whether one of the selectors fits; without one, everything does.
+func anyMatches(selectors []labels.Selector, head object.Head) bool {
+	return len(selectors) == 0 || slices.ContainsFunc(selectors, func(s labels.Selector) bool { return s.Matches(headLabels{head}) })
 }
 
 // headLabels looks labels up in an object's JSON.

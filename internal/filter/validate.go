@@ -158,6 +158,25 @@ func checkNamespace(name string) []error {
 	return append(errs, checkPatterns([]string{name})...)
 }
 
+// CheckNamespace says what is wrong with the name or pattern of a namespace; nil: nothing.
+func CheckNamespace(name string) error {
+	if name == "*" {
+		return nil
+	}
+	return errors.Join(checkNamespace(name)...)
+}
+
+// CheckPattern says what is wrong with the name or pattern of an object; nil: nothing.
+func CheckPattern(pattern string) error {
+	if pattern == "" {
+		return errors.New("expected a name or a pattern")
+	}
+	if err := checkWildcards(pattern); err != nil {
+		return err
+	}
+	return errors.Join(checkPatterns([]string{pattern})...)
+}
+
 func checkWildcards(pattern string) error {
 	if strings.ContainsAny(pattern, "|()!{},") {
 		return errors.New("wildcard pattern contains unsupported characters: |, (, ), !, {, }, ,")

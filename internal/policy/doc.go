@@ -4,13 +4,15 @@
 //
 // Nouns: Policies are what one ConfigMap says; a Rule is one of its volume policies, conditions and an action; a Volume is what conditions ask of a
 // volume; Lists are resources to take in and to leave out beside those of the spec. A Pod is what counts of a pod for its volumes; a Choice says what
-// becomes of one of them.
+// becomes of one of them. Filters, of single kinds and namespace by namespace, are package filter's to apply.
 //
 // The form is Velero's: one key, YAML, version v1. It is read strictly: each thing that is wrong is said with ConfigMap, key and line, and with what was
 // expected there. Of several rules the first that matches counts; all conditions of a rule must hold.
 //
 // It saves no volume, and does not read the cluster.
 package policy
+
+import "hozon.dev/hozon/internal/filter"
 
 // Action says what becomes of a volume.
 type Action string
@@ -45,8 +47,9 @@ func (l Lists) Empty() bool {
 
 // Policies are what ConfigMaps say. The zero value says nothing.
 type Policies struct {
-	Rules []Rule
-	Lists Lists
+	Rules   []Rule
+	Lists   Lists
+	Filters filter.Fine
 }
 
 // Decide finds the rule for a volume.

@@ -13,11 +13,18 @@ import (
 )
 
 // Parse reads the data of a ConfigMap, of which name is the namespace and the name. All that is wrong is one error, fail.Invalid.
-func Parse(name string, data map[string]string) (Policies, error) {
+func Parse(name string, data map[string]string) (Policies, error) { return parseAll(name, data, false) }
+
+// ParseForRestore reads the data of a ConfigMap that a Restore names: as Parse, and only filters are taken.
+func ParseForRestore(name string, data map[string]string) (Policies, error) {
+	return parseAll(name, data, true)
+}
+
+func parseAll(name string, data map[string]string, restore bool) (Policies, error) {
 	if len(data) != 1 {
 		return Policies{}, fail.Errorf(fail.Invalid, "ConfigMap %s has %d keys: expected exactly one, with the policies", name, len(data))
 	}
-	var p parser
+	p := parser{restore: restore}
 	for key, text := range data {
 		p.where = fmt.Sprintf("ConfigMap %s, key %s", name, key)
 		if n := p.parse(text); n != nil {
@@ -31,27 +38,32 @@ func Parse(name string, data map[string]string) (Policies, error) {
 
 type parser struct {
 	strict
-	out Policies
+	restore bool // the policies are a Restore's
+	out     Policies
+}
+
+// ofBackup keeps what is no matter of a Restore's policies from being read there.
+func (p *parser) ofBackup(what string, read func(*yaml.Node)) func(*yaml.Node) {
+	if !p.restore {
+		return read
+	}
+	return func(n *yaml.Node) {
+		p.wrong(n, "%s: it is for backups: expected clusterScopedFilterPolicy or namespacedFilterPolicies", what)
+	}
 }
 
 func (p *parser) document(n *yaml.Node) {
 	version := ""
 	p.mapping(n, "policies", fields{
-		"version": func(n *yaml.Node) { version = p.oneOf(n, "version", []string{"v1"}) },
-		"volumePolicies": func(n *yaml.Node) {
-			p.each(n, "volumePolicies", p.rule)
-		},
-		"includeExcludePolicy":      p.lists,
-		"clusterScopedFilterPolicy": p.unsupported("clusterScopedFilterPolicy"),
-		"namespacedFilterPolicies":  p.unsupported("namespacedFilterPolicies"),
+		"version":                   func(n *yaml.Node) { version = p.oneOf(n, "version", []string{"v1"}) },
+		"volumePolicies":            p.ofBackup("volumePolicies", func(n *yaml.Node) { p.each(n, "volumePolicies", p.rule) }),
+		"includeExcludePolicy":      p.ofBackup("includeExcludePolicy", p.lists),
+		"clusterScopedFilterPolicy": p.clusterFilters,
+		"namespacedFilterPolicies":  p.namespaceFilters,
 	})
 	if version == "" && len(p.errs) == 0 {
 		p.wrong(n, "version is missing: expected v1")
 	}
-}
-
-func (p *parser) unsupported(what string) func(*yaml.Node) {
-	return func(n *yaml.Node) { p.wrong(n, "%s is not supported by this version", what) }
 }
 
 func (p *parser) lists(n *yaml.Node) {

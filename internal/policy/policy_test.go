@@ -144,7 +144,6 @@ func TestBad(t *testing.T) {
 		rule("pvcVolumeMode: file"):                                              at + `5: pvcVolumeMode: "file": expected one of Filesystem, Block`,
 		"version: v1\nincludeExcludePolicy:\n  includedClusterScopedResources: ['*']":                                   at + `3: includedClusterScopedResources: "*": expected a resource, and no *`,
 		"version: v1\nincludeExcludePolicy: {includedClusterScopedResources: [a], excludedClusterScopedResources: [a]}": at + `2: includeExcludePolicy: "a" is both included and excluded`,
-		"version: v1\nnamespacedFilterPolicies: []":                                                                     at + "2: namespacedFilterPolicies is not supported by this version",
 	} {
 		_, err := Parse("velero/p", map[string]string{"policy.yaml": text})
 		if !fail.Is(err, fail.Invalid) || !strings.Contains(err.Error(), want) {

@@ -98,6 +98,7 @@ type run struct {
 	report  report.Report
 	log     *logbook
 	filter  *filter.Filter
+	fine    filter.Fine // of the policy that the spec names
 	// modifiers change objects as the user has asked for; nil: none do.
 	modifiers *modify.Rules
 	types     []object.Type // all versions that the target serves
@@ -205,6 +206,9 @@ func (r *run) admit(ctx context.Context) error {
 		return fail.Errorf(fail.Invalid, "restore %s: %s", r.restore.Name, strings.Join(problems, "; "))
 	}
 	if err := r.loadModifiers(ctx); err != nil {
+		return err
+	}
+	if err := r.loadPolicy(ctx); err != nil {
 		return err
 	}
 	if r.restore.Spec.BackupName == "" {

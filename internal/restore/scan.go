@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -78,7 +79,7 @@ func (r *run) survey(ctx context.Context, selector *filter.Filter, fn func(archi
 func (r *run) scan(ctx context.Context) error {
 	r.stage("reading", 0)
 	// The types are needed for lists of resources only, which are looked at when the types of the backup are known too.
-	selector, err := filter.ForRestore(r.spec(), r.types)
+	selector, err := r.newFilter(r.types)
 	if err != nil {
 		return err
 	}
@@ -109,10 +110,10 @@ func (r *run) scan(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if r.filter, err = filter.ForRestore(r.spec(), r.allTypes()); err != nil {
+	if r.filter, err = r.newFilter(r.allTypes()); err != nil {
 		return err
 	}
-	if err := r.checkNames(); err != nil {
+	if err := errors.Join(r.checkNames(), r.checkPolicy()); err != nil {
 		return err
 	}
 	for _, f := range r.found {
@@ -152,9 +153,10 @@ func inspect(e archive.Entry, selector *filter.Filter) (plan.Entry, error) {
 	head := e.Head
 	head.Terminating = false // a reason to skip, not a matter of labels
 	_, reason := selector.Object(e.Ref, head)
+	out := reason == filter.ReasonSelector || reason == filter.ReasonKind || reason == filter.ReasonName
 	return plan.Entry{
 		Ref: e.Ref, Version: e.Version, Kind: e.Head.Kind,
-		Preferred: e.Preferred, Matched: reason != filter.ReasonSelector, Traits: traits,
+		Preferred: e.Preferred, Matched: !out, Traits: traits,
 	}, nil
 }
 

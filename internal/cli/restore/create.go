@@ -116,7 +116,7 @@ func (o *createOptions) addFlags(f *pflag.FlagSet) {
 	o.partially.AddFlag(f, "allow-partially-failed", "With --from-schedule, also take backups that are PartiallyFailed.")
 	o.sparse.AddFlag(f, "write-sparse-files", "Write holes of volume files as holes.")
 	f.StringVar(&o.modifier, "resource-modifier-configmap", "", "ConfigMap with resource modifiers, in the server's namespace (--namespace).")
-	f.StringVar(&o.policies, "resource-policies-configmap", "", "ConfigMap with resource policies.")
+	f.StringVar(&o.policies, "resource-policies-configmap", "", "ConfigMap with resource policies, in the server's namespace (--namespace).")
 	f.IntVar(&o.parallel, "parallel-files-download", 0, "How many volume files are written at once (0: one a CPU).")
 	f.BoolVarP(&o.wait, "wait", "w", false, "Wait for the end (with --store the command always does).")
 	f.BoolVar(&o.failed, "allow-failed", false, "Restore also from a backup that failed or did not end.")
@@ -187,9 +187,6 @@ func (o *createOptions) validate(e *env.Env, r *velerov1.Restore) error {
 	}
 	if o.report != "" && o.report != "json" {
 		return env.Usagef("--report %q: the only form is json", o.report)
-	}
-	if e.StoreURL != "" && r.Spec.ResourcePolicy != nil {
-		return env.Usagef("--resource-policies-configmap cannot be used with --store yet")
 	}
 	if texts := filter.ValidateRestore(r.Spec); len(texts) > 0 {
 		return env.Usagef("%s", strings.Join(texts, "; "))
