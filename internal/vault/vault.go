@@ -60,8 +60,9 @@ type Tree interface {
 
 // Keeps says what a tree has of its files, beside names, bytes, modes, owners, links and times.
 type Keeps struct {
-	Xattrs bool // extended attributes; else nobody knows whether there were any
-	Root   bool // mode and owner of the root
+	Xattrs bool  // extended attributes; else nobody knows whether there were any
+	Root   bool  // mode and owner of the root
+	Lost   error // why something that was kept cannot be had, of the whole tree
 }
 
 // File gives the bytes of a file, up to its Node's size. A damaged part is an error where it is; the parts beside it can be read.

@@ -79,12 +79,13 @@ func (r *Reader) repository(ctx context.Context, v Volume) (vault.Repository, er
 
 // opener knows where the repository of a volume is, and what opens it.
 func (r *Reader) opener(v Volume) (string, func(context.Context, string) (vault.Repository, error), error) {
-	if blob.CheckKey(v.Namespace) != nil || strings.Contains(v.Namespace, "/") {
-		return "", nil, fail.Errorf(fail.Corrupt, "%q is no namespace", v.Namespace)
+	kopiaPrefix, err := prefixOf(v.Namespace)
+	if err != nil {
+		return "", nil, err
 	}
 	switch v.Uploader {
 	case "kopia":
-		prefix := kopia.Prefix(v.Namespace)
+		prefix := kopiaPrefix
 		return prefix, func(ctx context.Context, password string) (vault.Repository, error) {
 			return orNil(kopia.Open(ctx, r.Bucket, prefix, kopia.Options{Password: password, Cache: r.Cache}))
 		}, nil

@@ -62,24 +62,34 @@ var register = sync.OnceFunc(func() {
 
 // Repository is an open kopia repository.
 type Repository struct {
-	at  string // for messages
-	rep repo.Repository
+	at      string // for messages
+	rep     repo.Repository
+	storage *storage
+	folder  string // with the configuration, while it is written to; kopia locks a file beside it
 }
 
 var _ vault.Repository = (*Repository)(nil)
 
 // Open opens the repository below prefix, which ends in "/", to read it.
 func Open(ctx context.Context, b blob.Bucket, prefix string, o Options) (*Repository, error) {
-	at := "repository " + strings.TrimSuffix(prefix, "/") + " in " + b.String()
-	s := &storage{near: vault.Near{Bucket: b}, prefix: prefix, readOnly: true}
+	return open(ctx, &storage{near: vault.Near{Bucket: b}, prefix: prefix, readOnly: true}, o)
+}
+
+// OpenWrite opens it to write too.
+func OpenWrite(ctx context.Context, b blob.Bucket, prefix string, o Options) (*Repository, error) {
+	return open(ctx, &storage{near: vault.Near{Bucket: b}, prefix: prefix}, o)
+}
+
+func open(ctx context.Context, s *storage, o Options) (*Repository, error) {
+	at := s.String()
 	if err := s.checkFormat(ctx); err != nil {
 		return nil, fmt.Errorf("open %s: %w", at, err)
 	}
-	rep, err := connect(ctx, s, o)
+	folder, rep, err := connect(ctx, s, o)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", at, explainOpen(err))
 	}
-	return &Repository{at: at, rep: rep}, nil
+	return &Repository{at: at, rep: rep, storage: s, folder: folder}, nil
 }
 
 // checkFormat looks at what kopia, when it does not know it, calls a wrong password.
@@ -102,8 +112,9 @@ func (s *storage) checkFormat(ctx context.Context) error {
 	return nil
 }
 
-// connect writes the configuration that kopia wants to read, without any secret, and removes it when it was read.
-func connect(ctx context.Context, s *storage, o Options) (repo.Repository, error) {
+// connect writes the configuration that kopia wants to read, without any secret. When it was read it is removed, but for the folder of a repository
+// that is written to.
+func connect(ctx context.Context, s *storage, o Options) (string, repo.Repository, error) {
 	register()
 	config, err := json.Marshal(repo.LocalConfig{
 		Storage:       &kopia.ConnectionInfo{Type: storageType, Config: &struct{}{}},
@@ -111,21 +122,24 @@ func connect(ctx context.Context, s *storage, o Options) (repo.Repository, error
 		ClientOptions: repo.ClientOptions{Hostname: host, Username: user, ReadOnly: s.readOnly, FormatBlobCacheDuration: -1},
 	})
 	if err != nil {
-		return nil, err
+		return "", nil, err
 	}
 	folder, err := os.MkdirTemp(o.Cache, "hozon-kopia-")
 	if err != nil {
-		return nil, err
+		return "", nil, err
 	}
-	defer os.RemoveAll(folder)
 	file := filepath.Join(folder, "config.json")
 	if err := os.WriteFile(file, config, 0o600); err != nil {
-		return nil, err
+		return "", nil, errors.Join(err, os.RemoveAll(folder))
 	}
 	fatal := func(error) {} // kopia would end the process; every call fails with the same reason
-	return repo.Open(context.WithValue(ctx, storageKey{}, s), file, o.Password, &repo.Options{
-		DisableRepositoryLog: true, DoNotWaitForUpgrade: true, OnFatalError: fatal,
+	rep, err := repo.Open(context.WithValue(ctx, storageKey{}, s), file, o.Password, &repo.Options{
+		DisableRepositoryLog: true, DoNotWaitForUpgrade: true, OnFatalError: fatal, TimeNowFunc: s.now,
 	})
+	if err != nil || s.readOnly {
+		return "", rep, errors.Join(err, os.RemoveAll(folder))
+	}
+	return folder, rep, nil
 }
 
 // caching keeps the index in files, and beside it some packs, as encrypted as in the bucket. Without sizes for these kopia panics.
@@ -170,4 +184,10 @@ func damaged(err error) error {
 }
 
 // Close gives back what the repository holds.
-func (r *Repository) Close(ctx context.Context) error { return r.rep.Close(ctx) }
+func (r *Repository) Close(ctx context.Context) error {
+	err := r.rep.Close(ctx)
+	if r.folder != "" {
+		err = errors.Join(err, os.RemoveAll(r.folder))
+	}
+	return err
+}

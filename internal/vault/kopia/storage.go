@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	kopia "github.com/kopia/kopia/repo/blob"
 
@@ -22,6 +23,13 @@ type storage struct {
 	near     vault.Near
 	prefix   string // ends in "/"
 	readOnly bool
+	create   bool             // the repository is being made: nothing is replaced
+	now      func() time.Time // nil: the clock
+}
+
+// String names the repository in messages.
+func (s *storage) String() string {
+	return "repository " + strings.TrimSuffix(s.prefix, "/") + " in " + s.near.Bucket.String()
 }
 
 func (s *storage) key(id kopia.ID) string { return s.prefix + string(id) }
@@ -95,7 +103,7 @@ func (s *storage) PutBlob(ctx context.Context, id kopia.ID, data kopia.Bytes, op
 	}
 	r := data.Reader()
 	defer r.Close()
-	if _, err := s.near.Bucket.Put(ctx, s.key(id), io.Reader(r), blob.PutOptions{IfAbsent: opts.DoNotRecreate}); err != nil {
+	if _, err := s.near.Bucket.Put(ctx, s.key(id), io.Reader(r), blob.PutOptions{IfAbsent: opts.DoNotRecreate || s.create}); err != nil {
 		return s.explain(id, err)
 	}
 	if opts.GetModTime == nil {

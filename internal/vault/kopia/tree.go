@@ -33,7 +33,9 @@ func (r *Repository) Snapshots(ctx context.Context) (found []vault.Snapshot, err
 			problems = append(problems, fmt.Errorf("read snapshot %s of %s: %w", e.ID, r.at, damaged(err)))
 			continue
 		}
-		found = append(found, describe(m))
+		if m.Source.Path != sidecarPath {
+			found = append(found, describe(m))
+		}
 	}
 	slices.SortFunc(found, func(a, b vault.Snapshot) int { return a.Time.Compare(b.Time) })
 	return found, errors.Join(problems...)
@@ -47,9 +49,12 @@ func describe(m *snapshot.Manifest) vault.Snapshot {
 }
 
 // Tree opens the snapshot with the ID of its manifest.
-func (r *Repository) Tree(ctx context.Context, id string) (t vault.Tree, err error) {
+func (r *Repository) Tree(ctx context.Context, id string) (_ vault.Tree, err error) {
 	defer r.guard(&err)
 	m, err := snapshot.LoadSnapshot(ctx, r.rep, manifest.ID(id))
+	if errors.Is(err, snapshot.ErrSnapshotNotFound) && r.rep.Refresh(ctx) == nil { // it may be younger than what we know
+		m, err = snapshot.LoadSnapshot(ctx, r.rep, manifest.ID(id))
+	}
 	if errors.Is(err, snapshot.ErrSnapshotNotFound) {
 		return nil, fail.Errorf(fail.NotFound, "there is no snapshot %q in %s", id, r.at)
 	}
@@ -63,8 +68,38 @@ func (r *Repository) Tree(ctx context.Context, id string) (t vault.Tree, err err
 	if root.Damage != nil {
 		return nil, fmt.Errorf("read snapshot %s of %s: %w", id, r.at, root.Damage)
 	}
-	root.Name = ""
-	return &tree{r, root}, nil
+	if root.Name = ""; root.Type == vault.Folder {
+		root.Ref = place{m.RootEntry.ObjectID, ""}
+	}
+	t := &tree{repository: r, root: root}
+	switch tagged := m.Tags[sidecarTag]; tagged {
+	case "":
+	case sidecarNone:
+		t.exact = true
+	default:
+		t.sidecar, t.lost = r.sidecar(ctx, manifest.ID(tagged))
+		t.exact = t.lost == nil
+	}
+	return t, t.readRoot()
+}
+
+// sidecar opens the one that a snapshot names. What it cannot be had for does not keep the rest from being read.
+func (r *Repository) sidecar(ctx context.Context, id manifest.ID) (s *sidecar, lost error) {
+	m, err := snapshot.LoadSnapshot(ctx, r.rep, id)
+	if err == nil && m.RootEntry == nil {
+		err = errors.New("it has no root")
+	}
+	var o object.Reader
+	if err == nil {
+		o, err = r.rep.OpenObject(ctx, m.RootEntry.ObjectID)
+	}
+	if err == nil {
+		if s, err = openSidecar(o); err == nil {
+			return s, nil
+		}
+		o.Close()
+	}
+	return nil, fmt.Errorf("what kopia's own tree cannot hold (attributes, pipes, several names of one file) is lost: sidecar %s: %w", id, damaged(err))
 }
 
 // guard makes a panic of kopia's, over a number that no honest writer wrote, an error.
@@ -77,11 +112,40 @@ func (r *Repository) guard(err *error) {
 type tree struct {
 	repository *Repository
 	root       vault.Node
+	sidecar    *sidecar // nil: there is none, or it is lost
+	lost       error
+	exact      bool // what is not in the sidecar was not on the disk
+}
+
+// A place is what a folder is found by: its object, and its path for the sidecar.
+type place struct {
+	id   object.ID
+	path string
 }
 
 func (t *tree) Root() vault.Node { return t.root }
 
-func (t *tree) Keeps() vault.Keeps { return vault.Keeps{Root: true} }
+func (t *tree) Keeps() vault.Keeps {
+	return vault.Keeps{Root: true, Xattrs: t.exact, Lost: t.lost}
+}
+
+// readRoot gives the root the attributes that the sidecar has of it.
+func (t *tree) readRoot() error {
+	if t.sidecar == nil {
+		return nil
+	}
+	list, err := t.sidecar.folder("")
+	if err != nil {
+		return fmt.Errorf("read the sidecar: %w", damaged(err))
+	}
+	for i := range list {
+		if list[i].name == "." && list[i].kind == 0 {
+			list[i].apply(&t.root)
+			t.root.Name = ""
+		}
+	}
+	return nil
+}
 
 // streamType begins the JSON of every folder.
 const streamType = "kopia:directory"
@@ -89,14 +153,30 @@ const streamType = "kopia:directory"
 // maxFolder bounds the JSON of one folder, which is held in memory for a moment: five million names.
 const maxFolder = 1 << 30
 
-// List reads the JSON that a folder is kept as.
+// List reads a folder, and what the sidecar has of it.
 func (t *tree) List(ctx context.Context, folder vault.Node) (nodes []vault.Node, err error) {
 	defer t.repository.guard(&err)
-	id, ok := folder.Ref.(object.ID)
+	if nodes, err = t.plain(ctx, folder); err != nil || t.sidecar == nil {
+		return nodes, err
+	}
+	list, err := t.sidecar.folder(folder.Ref.(place).path)
+	if err == nil && len(list) > 0 {
+		nodes, err = merge(nodes, list)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read folder %q: %w", folder.Name, damaged(err))
+	}
+	return nodes, nil
+}
+
+// plain reads the JSON that a folder is kept as.
+func (t *tree) plain(ctx context.Context, folder vault.Node) (nodes []vault.Node, err error) {
+	defer t.repository.guard(&err)
+	at, ok := folder.Ref.(place)
 	if !ok || folder.Type != vault.Folder {
 		return nil, fail.Errorf(fail.Invalid, "list %q: it is no folder", folder.Name)
 	}
-	r, err := t.repository.rep.OpenObject(ctx, id)
+	r, err := t.repository.rep.OpenObject(ctx, at.id)
 	if err != nil {
 		return nil, fmt.Errorf("read folder %q: %w", folder.Name, damaged(err))
 	}
@@ -108,7 +188,20 @@ func (t *tree) List(ctx context.Context, folder vault.Node) (nodes []vault.Node,
 	if err := vault.Sort(nodes); err != nil {
 		return nil, fmt.Errorf("read folder %q: %w", folder.Name, err)
 	}
+	for i := range nodes {
+		if n := &nodes[i]; n.Type == vault.Folder {
+			id, _ := n.Ref.(object.ID)
+			n.Ref = place{id, join(at.path, n.Name)}
+		}
+	}
 	return nodes, nil
+}
+
+func join(folder, name string) string {
+	if folder == "" {
+		return name
+	}
+	return folder + "/" + name
 }
 
 // decode goes through the JSON entry by entry: the whole would be several times larger. target reads what a link points to.
@@ -212,13 +305,16 @@ func node(e *snapshot.DirEntry) vault.Node {
 	return n
 }
 
+// specials are the bits that Go and chmod have in different places.
+var specials = [...]struct {
+	is  fs.FileMode
+	bit uint32
+}{{fs.ModeSetuid, 0o4000}, {fs.ModeSetgid, 0o2000}, {fs.ModeSticky, 0o1000}}
+
 // mode is Go's mode, which kopia writes, as chmod has it.
 func mode(m fs.FileMode) uint32 {
 	bits := uint32(m.Perm())
-	for _, special := range []struct {
-		is  fs.FileMode
-		bit uint32
-	}{{fs.ModeSetuid, 0o4000}, {fs.ModeSetgid, 0o2000}, {fs.ModeSticky, 0o1000}} {
+	for _, special := range specials {
 		if m&special.is != 0 {
 			bits |= special.bit
 		}
