@@ -15,8 +15,8 @@
 // the next (Pay); no backup shows before the commit; an object or a kind that cannot be read is an entry of the report and not the end of the
 // run; memory does not grow with the cluster, but for about 120 bytes an object.
 //
-// Bytes in volumes are saved by whoever takes snapshots of them (Snapshotter), after the listing and before the first post hook; volumes of which nobody
-// does are named in the report.
+// Bytes in volumes are saved by whoever takes snapshots of them (Snapshotter) or reads their files (FileSaver), after the listing and before the post hooks of the
+// pods that they are mounted in; volumes of which nobody does are named in the report. What goes wrong with one volume is an entry of the report, too.
 package backup
 
 import (
@@ -61,6 +61,8 @@ type Options struct {
 	Notes []string
 	// Snapshots takes snapshots of volumes; nil: there are none.
 	Snapshots Snapshotter
+	// Files has the files of volumes saved; nil: nobody can.
+	Files FileSaver
 	// Check, if set, is asked right before the commit whether the run is still the caller's to end; its error ends the run.
 	Check func(ctx context.Context) error
 }
@@ -120,6 +122,7 @@ func (e *Engine) Run(ctx context.Context, b *velerov1.Backup, o Options) (Result
 		if cause := context.Cause(work); cause != nil && ctx.Err() == nil {
 			err = cause
 		}
+		r.dropFiles(err)
 		r.thaw(ctx, false)
 		aborted := draft.Abort(ctx)
 		return Result{}, errors.Join(err, r.dropSnapshots(ctx), aborted, r.unthawed())
@@ -185,6 +188,9 @@ func (r *run) write(ctx context.Context) error {
 
 // finish writes everything that follows the objects.
 func (r *run) finish(ctx context.Context) error {
+	if err := r.tellFiles(ctx); err != nil {
+		return err
+	}
 	r.Observe.Step("Committing")
 	r.tellHooks()
 	r.unsaved()
@@ -241,8 +247,8 @@ func (r *run) attempt(ctx context.Context, exact bool) error {
 	_, err := r.draft.Put(ctx, store.Archive, func(w io.Writer) error {
 		sink = newSink(w, r.backup.Status.StartTimestamp.Time, r.Observe)
 		sink.refused = r.refused
-		sink.bodies = r.options.Snapshots != nil || len(r.policies.Rules) > 0
-		sink.wantClaims = len(r.policies.Rules) > 0
+		sink.wantPods = r.source == nil && (r.byFiles() || len(r.policies.Rules) > 0)
+		sink.bodies, sink.wantClaims = r.options.Snapshots != nil, r.source == nil
 		result, err := r.list(ctx, exact, sink)
 		if err != nil {
 			sink.writer.Abort(err)
@@ -250,6 +256,8 @@ func (r *run) attempt(ctx context.Context, exact bool) error {
 		}
 		r.collected, r.sink = result, sink
 		r.decide()
+		r.chooseFiles()
+		r.beginFiles(ctx)
 		if err := r.snapshots(ctx); err != nil {
 			sink.writer.Abort(err)
 			return err
@@ -284,7 +292,7 @@ func (r *run) sideFiles(ctx context.Context) error {
 	}{
 		{store.Results, r.report.Results()},
 		{store.VolumeInfo, r.volumeInfos()},
-		{store.PodVolumeBackups, none},
+		{store.PodVolumeBackups, r.files.records()},
 		{store.VolumeSnapshots, r.taken()},
 		{store.ItemOperations, none},
 	}

@@ -89,6 +89,25 @@ func (r *run) each(ctx context.Context, fn func(context.Context, *hooked)) {
 	inParallel(len(r.hooked)-r.ordered, func(i int) { fn(ctx, &r.hooked[r.ordered+i]) })
 }
 
+// eachThawed is as each, but every pod waits for its volumes first, and keeps no other waiting meanwhile unless that one is ordered behind it.
+func (r *run) eachThawed(ctx context.Context, fn func(context.Context, *hooked)) {
+	for i := range r.hooked[:r.ordered] {
+		r.awaitFiles(r.hooked[i].pod.ID())
+		fn(ctx, &r.hooked[i])
+	}
+	var wg sync.WaitGroup
+	places := make(chan struct{}, side)
+	for i := r.ordered; i < len(r.hooked); i++ {
+		wg.Go(func() {
+			r.awaitFiles(r.hooked[i].pod.ID())
+			places <- struct{}{}
+			defer func() { <-places }()
+			fn(ctx, &r.hooked[i])
+		})
+	}
+	wg.Wait()
+}
+
 func inParallel(n int, fn func(int)) {
 	var wg sync.WaitGroup
 	places := make(chan struct{}, side)
@@ -115,7 +134,7 @@ func (r *run) thaw(ctx context.Context, listed bool) {
 		defer close(r.thawed)
 		defer cancel(nil)
 		defer stop()
-		r.each(end, func(ctx context.Context, h *hooked) { r.runPost(ctx, h, listed) })
+		r.eachThawed(end, func(ctx context.Context, h *hooked) { r.runPost(ctx, h, listed) })
 		if !r.owes || end.Err() != nil {
 			return
 		}

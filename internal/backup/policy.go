@@ -107,13 +107,13 @@ func (r *run) decide() {
 	}
 	for i := range r.sink.volumes {
 		v := &r.sink.volumes[i]
-		facts, err := policy.ReadVolume(v.body)
-		if err != nil {
-			r.report.Warn("", "PersistentVolume %s: volume policies: %v", v.Metadata.Name, err)
+		facts := v.facts
+		if v.bad != nil {
+			r.report.Warn("", "PersistentVolume %s: volume policies: %v", v.Metadata.Name, v.bad)
 			continue
 		}
 		if c := v.Spec.ClaimRef; c != nil {
-			facts.Claim = r.sink.claims[c.Namespace+"/"+c.Name]
+			facts.Claim = r.sink.claims[c.Namespace+"/"+c.Name].Claim
 		}
 		rule, ok := r.policies.Decide(facts)
 		if !ok {

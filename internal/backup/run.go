@@ -38,6 +38,7 @@ type run struct {
 	draft      *store.Draft
 	source     Source // nil: the cluster
 	hooks
+	files files
 
 	// Of the attempt under way:
 	report    report.Report

@@ -35,11 +35,13 @@ type sink struct {
 	refused map[object.Ref]string // not to be saved
 	bodies  bool                  // of volumes are kept, too
 
-	wantClaims bool // what policies ask of claims is kept
+	wantClaims bool // what is asked of claims is kept
+	wantPods   bool // all pods with volumes are kept, not only those that name some
 
 	mu      sync.Mutex
 	volumes []volume
-	claims  map[string]policy.Claim // "namespace/name"
+	pods    []podFiles
+	claims  map[string]claim // "namespace/name"
 }
 
 func newSink(w io.Writer, modified time.Time, observe Observer) *sink {
@@ -70,6 +72,9 @@ func (l *lane) Add(it collect.Item) error {
 	}
 	if l.sink.wantClaims && it.Ref.Group == "" && it.Ref.Resource == "persistentvolumeclaims" {
 		l.sink.keepClaim(it)
+	}
+	if it.Ref.Group == "" && it.Ref.Resource == "pods" && it.Type.Preferred {
+		l.sink.keepPod(it)
 	}
 	if it.Type.Preferred {
 		l.sink.objects.Add(1)
@@ -102,23 +107,13 @@ type volume struct {
 	} `json:"spec"`
 
 	body     []byte          // nil: not kept
+	facts    policy.Volume   // what policies ask of it
+	bad      error           // why the facts are not known
 	snapshot *store.Snapshot // nil: nobody took one
 	action   policy.Action   // "": no policy decides
 	why      string          // the policy
-}
-
-// keepClaim remembers what policies ask of a claim. One that cannot be decoded fits no condition about claims.
-func (s *sink) keepClaim(it collect.Item) {
-	c, err := policy.ReadClaim(it.Body)
-	if err != nil {
-		return
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.claims == nil {
-		s.claims = map[string]policy.Claim{}
-	}
-	s.claims[it.Ref.ID()] = c
+	files    bool            // its files are saved
+	unread   string          // why they are not, although they should be
 }
 
 // keep remembers a volume. One that cannot be decoded is saved like any other object and only missing in the list of volumes.
@@ -130,6 +125,7 @@ func (s *sink) keep(it collect.Item) {
 	if s.bodies {
 		v.body = bytes.Clone(it.Body)
 	}
+	v.facts, v.bad = policy.ReadVolume(it.Body)
 	s.mu.Lock()
 	s.volumes = append(s.volumes, v)
 	s.mu.Unlock()

@@ -44,8 +44,11 @@ func (r *run) wantsSnapshots() bool {
 	return r.backup.Spec.SnapshotVolumes == nil || *r.backup.Spec.SnapshotVolumes
 }
 
-// snapshotted says whether a snapshot of a volume is to be taken: a policy comes before the spec.
+// snapshotted says whether a snapshot of a volume is to be taken: a policy comes before the spec, and files that are saved are enough.
 func (r *run) snapshotted(v *volume) bool {
+	if v.files {
+		return false
+	}
 	if v.action != "" {
 		return v.action == policy.Snapshot
 	}
@@ -126,7 +129,7 @@ func (r *run) note(v *volume, s *store.Snapshot, err error) {
 // unsaved warns of each volume whose bytes nobody has saved.
 func (r *run) unsaved() {
 	for _, v := range r.sink.volumes {
-		if v.snapshot != nil || v.action == policy.Skip || v.action == "" && !r.wantsSnapshots() {
+		if v.snapshot != nil || v.files || v.unread != "" || v.action == policy.Skip || v.action == "" && !r.wantsSnapshots() {
 			continue
 		}
 		switch c := v.Spec.ClaimRef; {
@@ -144,6 +147,8 @@ func (r *run) unsaved() {
 // reason says why a volume was not saved.
 func (r *run) reason(v volume) string {
 	switch {
+	case v.unread != "":
+		return v.unread + ": " + notSaved
 	case v.action == policy.Skip:
 		return v.why
 	case v.action == policy.Snapshot && r.options.Snapshots != nil:
@@ -170,9 +175,15 @@ func (r *run) taken() []*store.Snapshot {
 
 // volumeInfos has a record for each volume that a claim is bound to, or that has a snapshot.
 func (r *run) volumeInfos() []store.BackedUpVolume {
-	infos := []store.BackedUpVolume{}
+	claimed := map[string]*volume{}
+	for i := range r.sink.volumes {
+		if c := r.sink.volumes[i].Spec.ClaimRef; c != nil {
+			claimed[c.Namespace+"/"+c.Name] = &r.sink.volumes[i]
+		}
+	}
+	infos := append([]store.BackedUpVolume{}, r.fileInfos(claimed)...)
 	for _, v := range r.sink.volumes {
-		if v.Spec.ClaimRef == nil && v.snapshot == nil {
+		if v.files || v.Spec.ClaimRef == nil && v.snapshot == nil {
 			continue
 		}
 		info := store.BackedUpVolume{

@@ -42,6 +42,7 @@ type Defaults struct {
 	ResourceTimeout  time.Duration
 	GroupLabel       string
 	FSBackup         bool
+	VolumeTimeout    time.Duration // of the work on one volume
 	MoveData         bool
 	SnapshotLocation map[string]string // by provider
 }

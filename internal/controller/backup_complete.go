@@ -36,6 +36,9 @@ func (r *Backups) complete(ctx context.Context, b *velerov1.Backup) ([]string, e
 	if s.TTL.Duration < 0 {
 		problems = append(problems, fmt.Sprintf("spec.ttl must be above zero, and is %s", s.TTL.Duration))
 	}
+	if _, err := volumeTimeout(b); err != nil {
+		problems = append(problems, err.Error())
+	}
 	text, err := r.checkLocation(ctx, b)
 	if err != nil {
 		return nil, err
@@ -159,7 +162,6 @@ func undone(b *velerov1.Backup) []string {
 		}
 	}
 	add(is(s.SnapshotMoveData), "moving the data of snapshots (spec.snapshotMoveData)")
-	add(is(s.DefaultVolumesToFsBackup) || is(s.DefaultVolumesToRestic), "file backup of volumes (spec.defaultVolumesToFsBackup)")
 	return notes
 }
 

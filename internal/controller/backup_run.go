@@ -3,6 +3,7 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -87,7 +88,10 @@ func (r *Backups) once(ctx context.Context, b *velerov1.Backup) (backup.Result, 
 	engine := backup.Engine{
 		Cluster: r.Cluster, Store: st, Now: r.Now, Tool: r.Tool, Observe: seen, GlobalPolicy: r.GlobalPolicy, AllVersions: r.AllVersions,
 	}
-	options := backup.Options{Run: run(b), Notes: undone(b), Check: func(ctx context.Context) error { return r.ours(ctx, b) }}
+	if attempt(b) > 1 {
+		r.sweepVolumes(ctx, b, run(b))
+	}
+	options := backup.Options{Run: run(b), Notes: undone(b), Files: r.saver(b), Check: func(ctx context.Context) error { return r.ours(ctx, b) }}
 	if len(b.Spec.VolumeSnapshotLocations) > 0 {
 		taking := r.Stores.snapshots(b.Spec.VolumeSnapshotLocations...)
 		defer taking.close()
@@ -210,6 +214,9 @@ func (r *Backups) conclude(ctx context.Context, b, made *velerov1.Backup) {
 	if !ok {
 		return
 	}
+	if attempt(b) > 1 {
+		r.sweepVolumes(ctx, b, cmp.Or(run(made), run(b)))
+	}
 	s := made.Status
 	r.Log.Info("backup ended", "backup", b.Name, "phase", s.Phase, "errors", s.Errors, "warnings", s.Warnings)
 	text := fmt.Sprintf("%d errors, %d warnings", s.Errors, s.Warnings)
@@ -226,6 +233,7 @@ func (r *Backups) conclude(ctx context.Context, b, made *velerov1.Backup) {
 // fail writes down a Backup of which nothing is in the bucket.
 func (r *Backups) fail(ctx context.Context, b *velerov1.Backup, cause error) {
 	defer r.pay(ctx, b) // a store that hangs must not hold up the end
+	defer r.sweepVolumes(ctx, b, "")
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer cancel()
 	phase, text := velerov1.BackupPhaseFailed, cause.Error()

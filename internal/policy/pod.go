@@ -140,11 +140,12 @@ type Choice struct {
 }
 
 // Choose says of each volume of a pod whether its files are to be read: a policy comes first, then the pod's annotations, then the default. It says nothing of
-// volumes that have no files of their own (Secrets, ConfigMaps, the node's folders), nor of claims that are not in the backup.
+// volumes that have no files of their own (Secrets, ConfigMaps, the node's folders that nobody names), nor of claims that are not in the backup.
 func (p Policies) Choose(pod Pod, f Files) []Choice {
 	var out []Choice
 	for _, v := range pod.Volumes {
-		if slices.Contains(unreadable, v.Volume.Type) || strings.HasPrefix(v.Name, oldToken) {
+		named := !f.All && slices.Contains(pod.named, v.Name) // then its node may have been set up to let even its own folders be read
+		if slices.Contains(unreadable, v.Volume.Type) && !(named && v.Volume.Type == "hostPath") || strings.HasPrefix(v.Name, oldToken) {
 			continue
 		}
 		facts, known := v.Volume, true
@@ -156,7 +157,7 @@ func (p Policies) Choose(pod Pod, f Files) []Choice {
 		}
 		c := p.choose(pod, v, facts, f.All)
 		if c.Files {
-			c.Problem = pod.problem(v, facts)
+			c.Problem = pod.problem(v, facts, named)
 		}
 		out = append(out, c)
 	}
@@ -183,10 +184,10 @@ func (p Policies) choose(pod Pod, v PodVolume, facts Volume, all bool) Choice {
 	return c
 }
 
-// problem says why the files of a volume cannot be read.
-func (pod Pod) problem(v PodVolume, facts Volume) string {
+// problem says why the files of a volume cannot be read. Of a node's folder that somebody names, the agent of that node says it.
+func (pod Pod) problem(v PodVolume, facts Volume, named bool) string {
 	switch {
-	case facts.Type == "hostPath":
+	case facts.Type == "hostPath" && !named:
 		return "it is a folder of the node (hostPath)"
 	case !pod.Running:
 		return "the pod is not running"

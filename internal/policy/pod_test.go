@@ -92,13 +92,17 @@ func TestChooseUnreadable(t *testing.T) {
 		t.Fatal(err)
 	}
 	for problem, v := range map[string]Volume{
-		"it is a folder of the node (hostPath)":                     {Type: "hostPath"},
+		"": {Type: "hostPath"}, // its node's agent knows whether it may
 		"it is a block device (volumeMode Block), and has no files": {Type: "csi", Claim: Claim{VolumeMode: "Block"}},
 	} {
 		got := Policies{}.Choose(pod, Files{Claimed: func(string, string) (Volume, bool) { return v, true }})
 		if len(got) != 1 || !got[0].Files || got[0].Problem != problem || got[0].Claim != "d" || got[0].Why != "annotation backup.velero.io/backup-volumes" {
 			t.Errorf("%+v", got)
 		}
+	}
+	got := Policies{}.Choose(pod, Files{All: true, Claimed: func(string, string) (Volume, bool) { return Volume{Type: "hostPath"}, true }})
+	if len(got) != 1 || got[0].Problem != "it is a folder of the node (hostPath)" {
+		t.Errorf("by default: %+v", got)
 	}
 	for _, body := range []string{`[]`, `{"spec":{"volumes":[{"name":7}]}}`} {
 		if _, err := ReadPod([]byte(body)); !fail.Is(err, fail.Corrupt) {

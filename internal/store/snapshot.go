@@ -2,7 +2,11 @@
 
 package store
 
-import "strconv"
+import (
+	"strconv"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
 
 // Snapshot is an entry of a backup's list of native snapshots (VolumeSnapshots): what a storage system has kept of one volume. Names are Velero's.
 type Snapshot struct {
@@ -50,8 +54,11 @@ type BackedUpVolume struct {
 	PreserveLocalSnapshot bool            `json:"preserveLocalSnapshot"`
 	Skipped               bool            `json:"skipped"`
 	SkippedReason         string          `json:"skippedReason,omitempty"`
+	Start                 *metav1.Time    `json:"startTimestamp,omitempty"`
+	Completion            *metav1.Time    `json:"completionTimestamp,omitempty"`
 	Result                string          `json:"result,omitempty"`
 	Native                *NativeSnapshot `json:"nativeSnapshotInfo,omitempty"`
+	PodVolume             *PodVolume      `json:"pvbInfo,omitempty"`
 	PVInfo                *PVInfo         `json:"pvInfo,omitempty"`
 }
 
@@ -63,6 +70,20 @@ type RestoredVolume struct {
 	RestoreMethod     string          `json:"restoreMethod,omitempty"`
 	SnapshotDataMoved bool            `json:"snapshotDataMoved"`
 	Native            *NativeSnapshot `json:"nativeSnapshotInfo,omitempty"`
+	PodVolume         *PodVolume      `json:"pvrInfo,omitempty"`
+}
+
+// PodVolume is what lists of volumes say about files of a pod's volume in a repository.
+type PodVolume struct {
+	Handle    string `json:"snapshotHandle,omitempty"`
+	Size      int64  `json:"size"`
+	New       int64  `json:"incrementalSize,omitempty"`
+	Uploader  string `json:"uploaderType"`
+	Volume    string `json:"volumeName"`
+	Pod       string `json:"podName"`
+	Namespace string `json:"podNamespace"`
+	Node      string `json:"nodeName,omitempty"`
+	Phase     string `json:"Phase"`
 }
 
 // Native is what lists of volumes say about the snapshot.
@@ -76,8 +97,12 @@ func (s Snapshot) Native() *NativeSnapshot {
 	}
 }
 
-// MethodNative is the method of volumes that are kept as native snapshots.
-const MethodNative = "NativeSnapshot"
+// Methods by which volumes are kept, and brought back.
+const (
+	MethodNative           = "NativeSnapshot"
+	MethodPodVolume        = "PodVolumeBackup"
+	MethodPodVolumeRestore = "PodVolumeRestore"
+)
 
 // Results of volumes.
 const (

@@ -54,6 +54,8 @@ var (
 	StorageLocations  = Kind[velerov1.BackupStorageLocation]{"BackupStorageLocation", "backupstoragelocations"}
 	SnapshotLocations = Kind[velerov1.VolumeSnapshotLocation]{"VolumeSnapshotLocation", "volumesnapshotlocations"}
 	Repositories      = Kind[velerov1.BackupRepository]{"BackupRepository", "backuprepositories"}
+	VolumeBackups     = Kind[velerov1.PodVolumeBackup]{"PodVolumeBackup", "podvolumebackups"}
+	VolumeRestores    = Kind[velerov1.PodVolumeRestore]{"PodVolumeRestore", "podvolumerestores"}
 	DeleteRequests    = Kind[velerov1.DeleteBackupRequest]{"DeleteBackupRequest", "deletebackuprequests"}
 	DownloadRequests  = Kind[velerov1.DownloadRequest]{"DownloadRequest", "downloadrequests"}
 	StatusRequests    = Kind[velerov1.ServerStatusRequest]{"ServerStatusRequest", "serverstatusrequests"}
@@ -146,6 +148,24 @@ func (k Kind[T]) explain(c Client, err error) error {
 
 // lookAgain is how long to wait before a watch that ended at once is opened anew.
 const lookAgain = 200 * time.Millisecond
+
+// Follow tells fn of each that matches the label selector, and then of each change, until fn says that it is enough (nil is returned) or ctx ends.
+// gone says that it was deleted; it is then as it was last.
+func (k Kind[T]) Follow(ctx context.Context, c Client, selector string, fn func(item *T, gone bool) (enough bool)) error {
+	var bad error
+	err := c.Cluster.Follow(ctx, k.typ(), c.Namespace, selector, func(e cluster.Event) bool {
+		item, err := k.decode(c, "of an event", e.Object, nil)
+		if err != nil {
+			bad = err
+			return true
+		}
+		return fn(item, e.Type == "DELETED")
+	})
+	if err != nil {
+		return k.explain(c, err)
+	}
+	return bad
+}
 
 // Until waits until done is true of one, and returns it as it is then. done is called with each state that is seen, the present one first.
 // An object that is deleted meanwhile is fail.NotFound.

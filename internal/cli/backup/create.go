@@ -130,7 +130,7 @@ func unsupported(s velerov1.BackupSpec) error {
 	yes := func(b *bool) bool { return b != nil && *b }
 	switch {
 	case yes(s.SnapshotVolumes), yes(s.SnapshotMoveData), yes(s.DefaultVolumesToFsBackup), yes(s.DefaultVolumesToRestic):
-		return env.Usagef("volume data cannot be saved with --store yet, only objects; leave out --snapshot-volumes, --snapshot-move-data and --default-volumes-to-fs-backup")
+		return env.Usagef("volume data cannot be saved with --store, only objects: the server in the cluster has node agents that read volumes; leave out --snapshot-volumes, --snapshot-move-data and --default-volumes-to-fs-backup")
 	}
 	return nil
 }

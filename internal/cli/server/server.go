@@ -75,6 +75,7 @@ func (o *options) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.Priorities, "restore-resource-priorities", "", "Resources that a restore brings back before others, '-', and after: of kinds that Kubernetes does not define. The rest is ordered by what needs what.")
 	f.StringVar(&d.GroupLabel, "volume-group-snapshot-label-key", "velero.io/volume-group", "Label of claims that are snapshotted together.")
 	f.BoolVar(&d.FSBackup, "default-volumes-to-fs-backup", false, "Back up the files of all pod volumes.")
+	f.DurationVar(&d.VolumeTimeout, "fs-backup-timeout", 4*time.Hour, "How long the files of one volume may take to be saved or restored, from the moment at which that begins.")
 	f.BoolVar(&d.MoveData, "default-snapshot-move-data", false, "Move the data of snapshots to the bucket.")
 	f.BoolVar(&o.SkipSchedules, "schedule-skip-immediately", false, "Schedules that do not say it do not make up for a time that they have missed.")
 	f.IntVar(&o.Concurrent, "concurrent-backups", 3, "How many backups run at the same time.")
@@ -91,7 +92,6 @@ func (o *options) addFlags(f *pflag.FlagSet) {
 // ignored are Velero's flags that have no meaning here, with their defaults.
 var ignored = []struct{ name, value, why string }{
 	{"profiler-address", "localhost:6060", "there is no profiler"},
-	{"fs-backup-timeout", "4h", "there is no file backup yet"},
 	{"client-page-size", "500", "the size of pages follows the size of objects"},
 	{"item-operation-sync-frequency", "0", "there are no asynchronous operations yet"},
 	{"default-repo-maintain-frequency", "0", "there are no repositories yet"},
