@@ -22,6 +22,7 @@ import (
 	"hozon.dev/hozon/internal/cli/env"
 	"hozon.dev/hozon/internal/cli/host"
 	"hozon.dev/hozon/internal/cli/install"
+	"hozon.dev/hozon/internal/cli/nodeagent"
 	"hozon.dev/hozon/internal/cli/plugin"
 	"hozon.dev/hozon/internal/cli/project"
 	"hozon.dev/hozon/internal/cli/repo"
@@ -35,6 +36,9 @@ import (
 // Run carries out one command line and returns the exit code.
 func Run(ctx context.Context, e *env.Env, args []string) int {
 	root := New(e)
+	if e.Name == nodeagent.HelperName { // the init container of restored pods has no other arguments than Velero's
+		args = append([]string{"restore-helper"}, args...)
+	}
 	root.SetArgs(args)
 	root.SetIn(e.In)
 	root.SetOut(e.Out)
@@ -66,7 +70,7 @@ HOZON_STORE) it needs no server, nothing but a kubeconfig and a folder or bucket
 	})
 	e.AddFlags(root.PersistentFlags())
 	root.AddCommand(backup.New(e), restore.New(e), schedule.New(e), backuplocation.New(e), snapshotlocation.New(e),
-		plugin.New(e), project.New(e), repo.New(e), client.New(e), cluster.New(e), check.New(e), host.New(e), server.New(e), install.New(e), install.NewUninstall(e), volume.New(e), newVersion(e), newDebug(e), newBug(e))
+		plugin.New(e), project.New(e), repo.New(e), client.New(e), cluster.New(e), check.New(e), host.New(e), server.New(e), install.New(e), install.NewUninstall(e), volume.New(e), nodeagent.New(e), nodeagent.NewHelper(e), newVersion(e), newDebug(e), newBug(e))
 	root.AddCommand(
 		verb("create", "Make backups, restores, schedules and locations", backup.NewCreate(e, "backup"), restore.NewCreate(e, "restore"),
 			schedule.NewCreate(e, "schedule"), backuplocation.NewCreate(e, "backup-location"), snapshotlocation.NewCreate(e, "snapshot-location")),

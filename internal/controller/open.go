@@ -11,6 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	velerov1 "hozon.dev/hozon/api/velero/v1"
+	"hozon.dev/hozon/internal/blob"
 	"hozon.dev/hozon/internal/blob/extern"
 	"hozon.dev/hozon/internal/fail"
 	"hozon.dev/hozon/internal/location"
@@ -54,8 +55,33 @@ func (s *Stores) at(ctx context.Context, name string) (*velerov1.BackupStorageLo
 	return &l, st, err
 }
 
+// Bucket opens the bucket of the location with that name, without a look into it.
+func (s *Stores) Bucket(ctx context.Context, name string) (*velerov1.BackupStorageLocation, blob.Bucket, error) {
+	var l velerov1.BackupStorageLocation
+	if err := s.Live.Get(ctx, s.key(name), &l); apierrors.IsNotFound(err) {
+		return nil, nil, fail.Errorf(fail.NotFound, "backup storage location %s not found", name)
+	} else if err != nil {
+		return nil, nil, fail.Errorf(fail.Transient, "read backup storage location %s: %w", name, err)
+	}
+	bucket, err := s.bucket(ctx, &l)
+	return &l, bucket, err
+}
+
 // of opens the store of a location. That reads the top level of the bucket, so it shows whether the bucket can be reached.
 func (s *Stores) of(ctx context.Context, l *velerov1.BackupStorageLocation) (*store.Store, error) {
+	bucket, err := s.bucket(ctx, l)
+	if err != nil {
+		return nil, err
+	}
+	st, err := store.Open(ctx, bucket)
+	if err != nil {
+		return nil, fmt.Errorf("backup storage location %s: %w", l.Name, err)
+	}
+	st.Now = s.Now
+	return st, nil
+}
+
+func (s *Stores) bucket(ctx context.Context, l *velerov1.BackupStorageLocation) (blob.Bucket, error) {
 	if l.Spec.ObjectStorage == nil {
 		return nil, fail.Errorf(fail.Invalid, "backup storage location %s has no objectStorage", l.Name)
 	}
@@ -66,16 +92,7 @@ func (s *Stores) of(ctx context.Context, l *velerov1.BackupStorageLocation) (*st
 	if err != nil {
 		return nil, err
 	}
-	bucket, err := s.cache.Open(ctx, l, secrets)
-	if err != nil {
-		return nil, err
-	}
-	st, err := store.Open(ctx, bucket)
-	if err != nil {
-		return nil, fmt.Errorf("backup storage location %s: %w", l.Name, err)
-	}
-	st.Now = s.Now
-	return st, nil
+	return s.cache.Open(ctx, l, secrets)
 }
 
 func (s *Stores) secrets(ctx context.Context, l *velerov1.BackupStorageLocation) (out location.Secrets, err error) {

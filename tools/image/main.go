@@ -104,7 +104,7 @@ func build(platformOS, arch, file string) (v1.Image, error) {
 	return mutate.ConfigFile(image, config)
 }
 
-// files is the layer: the program, under Velero's name too, and a folder to write in.
+// files is the layer: the program, under Velero's names too, and a folder to write in.
 func files(program string) (io.ReadCloser, error) {
 	f, err := os.Open(program)
 	if err != nil {
@@ -124,8 +124,10 @@ func files(program string) (io.ReadCloser, error) {
 		if err == nil {
 			_, err = io.Copy(t, f)
 		}
-		if err == nil {
-			err = t.WriteHeader(&tar.Header{Typeflag: tar.TypeSymlink, Name: "velero", Linkname: "hozon", Mode: 0o777})
+		for _, name := range []string{"velero", "velero-restore-helper"} {
+			if err == nil {
+				err = t.WriteHeader(&tar.Header{Typeflag: tar.TypeSymlink, Name: name, Linkname: "hozon", Mode: 0o777})
+			}
 		}
 		w.CloseWithError(errors.Join(err, t.Close(), f.Close()))
 	}()

@@ -6,7 +6,6 @@ package server
 import (
 	"cmp"
 	"context"
-	"log/slog"
 	"net"
 	"os"
 	"slices"
@@ -166,32 +165,9 @@ func (o *options) complete(e *env.Env) error {
 		}
 		o.Disabled = append(o.Disabled, own)
 	}
-	log, err := o.logger(e)
+	log, err := e.Logger(o.logLevel, o.logFormat)
 	o.Log = log
 	return err
-}
-
-func (o *options) logger(e *env.Env) (*slog.Logger, error) {
-	var level slog.Level
-	switch o.logLevel {
-	case "trace", "debug":
-		level = slog.LevelDebug
-	case "info":
-	case "warning", "warn":
-		level = slog.LevelWarn
-	case "error", "fatal", "panic":
-		level = slog.LevelError
-	default:
-		return nil, env.Usagef("--log-level %q: known are debug, info, warning, error", o.logLevel)
-	}
-	h := &slog.HandlerOptions{Level: level}
-	switch o.logFormat {
-	case "text":
-		return slog.New(slog.NewTextHandler(e.Err, h)), nil
-	case "json":
-		return slog.New(slog.NewJSONHandler(e.Err, h)), nil
-	}
-	return nil, env.Usagef("--log-format %q: known are text, json", o.logFormat)
 }
 
 // identity tells this process from others. In a pod it is the pod's name: nobody else has it, and the process that comes after a crash is the same.

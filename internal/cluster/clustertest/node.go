@@ -210,6 +210,14 @@ func (c *Cluster) LoadImageTar(ctx context.Context, tar io.Reader) error {
 	return nil
 }
 
+// NodeRoot returns the root of the node's file system, with all that is
+// mounted there, as root on this machine sees it. The cluster must have a node.
+func (c *Cluster) NodeRoot() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return fmt.Sprintf("/proc/%d/root", c.processes[nodeProcess].PID())
+}
+
 // Busybox returns the path of a static busybox, for images with a shell. The
 // cluster must have a node.
 func (c *Cluster) Busybox() string { return c.node.programs["busybox"] }

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	velerov1 "hozon.dev/hozon/api/velero/v1"
+	"hozon.dev/hozon/internal/fail"
+	"hozon.dev/hozon/internal/transfer"
+	"hozon.dev/hozon/internal/volume"
+)
+
+// The pods that wait for data: with an init container of Velero's, or ours, which exist for nothing else.
+const (
+	waitContainer       = "restore-wait"
+	waitContainerBefore = "restic-wait" // Velero before 1.10
+	labelMover          = "hozon.dev/mover"
+)
+
+// restores fills volumes.
+type restores struct {
+	*volumes
+	repositories *repositories
+}
+
+// mine: the pod is on this node, and waits.
+func (r *restores) mine(ctx context.Context, o order) (bool, error) {
+	if s := o.status(); s.phase.left() && s.node != "" {
+		return s.node == r.node, nil
+	}
+	pod, err := r.pod(ctx, o.pod())
+	if err != nil || pod == nil {
+		return false, err
+	}
+	return o.cancelled() || !o.object().GetDeletionTimestamp().IsZero() || waits(pod), nil
+}
+
+// waits says that a pod has its volumes, and nobody uses them yet.
+func waits(pod *corev1.Pod) bool {
+	running := func(s corev1.ContainerStatus) bool { return s.State.Running != nil }
+	if pod.Labels[labelMover] == "true" {
+		return slices.ContainsFunc(pod.Status.ContainerStatuses, running)
+	}
+	return slices.ContainsFunc(pod.Status.InitContainerStatuses, func(s corev1.ContainerStatus) bool { return isWait(s.Name) && running(s) })
+}
+
+func isWait(container string) bool {
+	return container == waitContainer || container == waitContainerBefore
+}
+
+func hasWait(pod *corev1.Pod) bool {
+	return slices.ContainsFunc(pod.Spec.InitContainers, func(c corev1.Container) bool { return isWait(c.Name) })
+}
+
+// owner: a Restore that is over waits for nothing.
+func (r *restores) owner(ctx context.Context, o order) (bool, error) {
+	name := o.object().GetLabels()[velerov1.LabelRestoreName]
+	var restore velerov1.Restore
+	err := r.Live.Get(ctx, client.ObjectKey{Namespace: r.Namespace, Name: name}, &restore)
+	switch {
+	case name == "" || apierrors.IsNotFound(err):
+		return true, nil // ordered by hand, or by a name that a label has no room for
+	case err != nil:
+		return false, err
+	}
+	return restore.Status.Phase == velerov1.RestorePhaseInProgress || restore.UID != types.UID(o.object().GetLabels()[velerov1.LabelRestoreUID]), nil
+}
+
+// work fills the volume. What was in it and is not in the snapshot stays.
+func (r *restores) work(ctx context.Context, o order, p *progress) (out outcome, err error) {
+	restore := o.object().(*velerov1.PodVolumeRestore)
+	pod, err := r.running(ctx, o.pod())
+	if err != nil {
+		return out, err
+	}
+	folder, err := r.open(ctx, pod, o.volume())
+	if err != nil {
+		return out, err
+	}
+	defer folder.Close()
+	bucket, passwords, err := r.repositories.bucket(ctx, restore.Spec.BackupStorageLocation)
+	if err != nil {
+		return out, err
+	}
+	cache, err := os.MkdirTemp(r.repositories.cache, "restore-")
+	if err != nil {
+		return out, err
+	}
+	defer os.RemoveAll(cache)
+	reader := &volume.Reader{Bucket: bucket, Passwords: passwords, Cache: cache}
+	defer reader.Close(context.WithoutCancel(ctx))
+	tree, err := reader.Tree(ctx, volume.Volume{
+		Namespace: restore.Spec.SourceNamespace, Pod: o.pod().Name, Name: o.volume(),
+		Uploader:   cmp.Or(restore.Spec.UploaderType, "restic"), // there was no other, once
+		SnapshotID: restore.Spec.SnapshotID,
+	})
+	if err != nil {
+		return out, err
+	}
+	done := &transfer.Progress{Totals: true}
+	p.follow(func() (int64, int64) { return done.Passed.Load(), max(done.Bytes.Load(), restore.Spec.SnapshotSize) })
+	stats, err := transfer.Restore(ctx, transfer.Snapshot{Tree: tree}, folder.path(), transfer.Options{Devices: true}, done)
+	out.bytes = done.Passed.Load()
+	if err != nil {
+		return out, err
+	}
+	if stats.Failed > 0 {
+		return out, problems("restored", stats.Failed, stats.Problems)
+	}
+	if stats.Unowned {
+		out.note = place(o) + ": owners were not restored: the agent does not run as root"
+	}
+	if hasWait(pod) {
+		return out, markDone(folder, restoreUID(restore))
+	}
+	return out, nil
+}
+
+// problems is the error about files of a volume, with the first of them.
+func problems(what string, count int64, some []transfer.Problem) error {
+	const most = 5
+	var list []string
+	for _, p := range some[:min(len(some), most)] {
+		list = append(list, p.Path+": "+p.Text)
+	}
+	if more := count - int64(len(list)); more > 0 {
+		list = append(list, fmt.Sprintf("and %d more", more))
+	}
+	return fail.Errorf(fail.Corrupt, "%d files were not %s, the others were: %s", count, what, strings.Join(list, "; "))
+}
+
+// doneFolder is where the helper in the pod looks for the name of its restore.
+const doneFolder = ".velero"
+
+// restoreUID is what the helper was told.
+func restoreUID(o *velerov1.PodVolumeRestore) string {
+	if uid := o.Labels[velerov1.LabelRestoreUID]; uid != "" {
+		return uid
+	}
+	if owner := metav1.GetControllerOf(o); owner != nil {
+		return string(owner.UID)
+	}
+	return ""
+}
+
+// markDone tells the helper. What an earlier restore, or the snapshot, has in that place goes away first.
+func markDone(f *folder, uid string) error {
+	if uid == "" || uid != filepath.Base(uid) || uid == ".." {
+		return fail.Errorf(fail.Invalid, "the object names no Restore by label %s: the pod that waits cannot be told", velerov1.LabelRestoreUID)
+	}
+	root, err := os.OpenRoot(f.path())
+	if err != nil {
+		return fmt.Errorf("tell the pod that waits: %w", err)
+	}
+	defer root.Close()
+	if err := root.RemoveAll(doneFolder); err != nil {
+		return fmt.Errorf("tell the pod that waits: %w", err)
+	}
+	err = root.Mkdir(doneFolder, 0o755)
+	if err == nil {
+		err = root.WriteFile(filepath.Join(doneFolder, uid), nil, 0o644)
+	}
+	if err != nil {
+		return fmt.Errorf("tell the pod that waits: %w", err)
+	}
+	return nil
+}
+
+// tidy removes the mark once the helper has ended: as nobody it often may not remove what root has made.
+func (r *restores) tidy(ctx context.Context, o order) error {
+	pod, err := r.pod(ctx, o.pod())
+	if err != nil || pod == nil || over(pod) || o.status().phase != completed {
+		return err
+	}
+	ended := func(s corev1.ContainerStatus) bool { return isWait(s.Name) && s.State.Terminated != nil }
+	if !slices.ContainsFunc(pod.Status.InitContainerStatuses, ended) {
+		return nil
+	}
+	folder, err := r.open(ctx, pod, o.volume())
+	if err != nil {
+		return nil // the volume has gone with its pod
+	}
+	defer folder.Close()
+	unmark(folder, restoreUID(o.object().(*velerov1.PodVolumeRestore)))
+	return nil
+}
+
+// unmark leaves a folder of that name alone that holds anything else.
+func unmark(f *folder, uid string) {
+	root, err := os.OpenRoot(f.path())
+	if err != nil {
+		return
+	}
+	defer root.Close()
+	if uid != "" && uid == filepath.Base(uid) && root.Remove(filepath.Join(doneFolder, uid)) == nil {
+		_ = root.Remove(doneFolder) // an error says that there is something else in it
+	}
+}
