@@ -30,7 +30,7 @@ type hooked struct {
 	begun     bool // its pre hooks were, or may have been
 }
 
-// podPage is how many pods are looked at in one request. Only their metadata is asked for.
+// podPage is how many pods, or claims, are looked at in one request.
 const podPage = 1000
 
 // findHooked finds the pods that have hooks, before anything is done. What is wrong with the hooks of the spec is fail.Invalid.
@@ -50,6 +50,11 @@ func (r *run) findHooked(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("look for hooks: %w", err)
 	}
+	along, err := r.podsAlong(ctx)
+	if err != nil {
+		return fmt.Errorf("look for hooks of pods that mount what is saved: %w", err)
+	}
+	names = append(names, along...)
 	if err := r.readHooked(ctx, names); err != nil {
 		return fmt.Errorf("look for hooks: %w", err)
 	}
@@ -80,28 +85,38 @@ func (r *run) sortHooked(ordered []object.Ref) {
 
 // podsWithHooks are the pods of the backup that may have hooks, by their metadata.
 func (r *run) podsWithHooks(ctx context.Context) ([]object.Ref, error) {
+	var found []object.Ref
+	err := r.live(ctx, podType, true, func(ref object.Ref, head object.Head, _ []byte) error {
+		if ok, _ := r.filter.Object(ref, head); ok && r.sets.Backup(ref, head) {
+			found = append(found, podType.Ref(strings.Clone(ref.Namespace), strings.Clone(ref.Name)))
+		}
+		return nil
+	})
+	return found, err
+}
+
+// live calls fn with the objects of a kind in the namespaces of the backup, as far as they may be listed: what may not be is not saved either, and that is said.
+func (r *run) live(ctx context.Context, t object.Type, metadata bool, fn func(object.Ref, object.Head, []byte) error) error {
 	namespaces := []string{""}
 	if names := r.filter.Namespaces(); !r.filter.Everywhere() && len(names) > 0 && len(names) <= 10 {
 		namespaces = names
 	}
-	var found []object.Ref
 	for i := 0; i < len(namespaces); i++ {
-		err := r.podsIn(ctx, namespaces[i], &found)
+		err := r.liveIn(ctx, t, cluster.ListOptions{Namespace: namespaces[i], Limit: podPage, Metadata: metadata}, fn)
 		switch {
 		case err == nil:
 		case !fail.Is(err, fail.Denied):
-			return nil, err
+			return err
 		case namespaces[i] == "":
 			namespaces = append(namespaces, r.filter.Literals()...)
-		} // where pods may not be listed they are not saved either, and that is said
+		}
 	}
-	return found, nil
+	return nil
 }
 
-func (r *run) podsIn(ctx context.Context, namespace string, found *[]object.Ref) error {
-	o := cluster.ListOptions{Namespace: namespace, Limit: podPage, Metadata: true}
+func (r *run) liveIn(ctx context.Context, t object.Type, o cluster.ListOptions, fn func(object.Ref, object.Head, []byte) error) error {
 	for {
-		body, err := r.Cluster.List(ctx, podType, o)
+		body, err := r.Cluster.List(ctx, t, o)
 		if err != nil {
 			return err
 		}
@@ -110,11 +125,7 @@ func (r *run) podsIn(ctx context.Context, namespace string, found *[]object.Ref)
 			if err != nil {
 				return err
 			}
-			ref := podType.Ref(head.Namespace, head.Name)
-			if ok, _ := r.filter.Object(ref, head); ok && r.sets.Backup(ref, head) {
-				*found = append(*found, podType.Ref(strings.Clone(ref.Namespace), strings.Clone(ref.Name)))
-			}
-			return nil
+			return fn(t.Ref(head.Namespace, head.Name), head, item)
 		})
 		body.Close()
 		if err != nil {

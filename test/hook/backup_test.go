@@ -244,3 +244,36 @@ func TestCommandKilled(t *testing.T) {
 		t.Errorf("%q is owed", owed)
 	}
 }
+
+// TestBackupHooksAlong: a pod that comes into a backup by labels only because it mounts a chosen claim has its hooks run, too; one that mounts another does not.
+func TestBackupHooksAlong(t *testing.T) {
+	w := newWorld(t)
+	for name, label := range map[string]string{"chosen": "yes", "other": "no"} {
+		w.kubectl(fmt.Sprintf(`apiVersion: v1
+kind: PersistentVolume
+metadata: {name: %[1]s-%[2]s}
+spec: {capacity: {storage: 1Gi}, accessModes: [ReadWriteOnce], storageClassName: none, hostPath: {path: %[3]s}, claimRef: {namespace: %[1]s, name: %[2]s}}
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: %[2]s, namespace: %[1]s, labels: {save: "%[4]s"}}
+spec: {accessModes: [ReadWriteOnce], storageClassName: none, volumeName: %[1]s-%[2]s, resources: {requests: {storage: 1Gi}}}
+`, w.ns, name, w.data, label), "create", "-f", "-")
+	}
+	pod := func(name, claim string) *corev1.Pod {
+		p := w.pod(name, map[string]string{pre + "command": shell("echo pre " + name + " >> /data/log"), post + "command": shell("echo post " + name + " >> /data/log")})
+		p.Spec.Volumes[0].VolumeSource = corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: claim}}
+		return p
+	}
+	w.start(pod("along", "chosen"), pod("away", "other"))
+	w.backup(0, "b", "--selector", "save=yes")
+	if !w.has("b", "Pod", "along") || w.has("b", "Pod", "away") {
+		t.Error("the backup does not hold the pod that mounts the chosen claim, or holds the other")
+	}
+	if log := w.read("log"); log != "pre along\npost along\n" {
+		t.Errorf("hooks: %q", log)
+	}
+	if hooks := w.hooks(store.Backup, "b"); len(hooks) != 2 || hooks[0].Pod != "along" || hooks[1].Outcome != report.HookSucceeded {
+		t.Errorf("stored: %+v", hooks)
+	}
+}
