@@ -33,6 +33,9 @@ func (b *builder) verdict(i int) verdict {
 		return verdict{b.word(b.absence(i)), true}
 	}
 	if more := b.More(i); more != nil && more.Volume != nil && b.gone(i, more.Volume) {
+		if b.req.Anew[b.Ref(i).Name] {
+			return verdict{reason: "its bytes come back in a new volume, which its claim provisions"}
+		}
 		return verdict{reason: "its reclaim policy is Delete: its claim provisions a new volume"}
 	}
 	return verdict{}
@@ -50,7 +53,8 @@ func (b *builder) absence(i int) string {
 // gone reports whether a volume went with its claim. A volume that no claim holds has nothing to be provisioned by, and is restored; and so is one that
 // is made out of a snapshot.
 func (b *builder) gone(i int, v *rule.Volume) bool {
-	return !v.Retain && v.ClaimName != "" && !b.req.Volumes[b.Ref(i).Name]
+	name := b.Ref(i).Name
+	return v.ClaimName != "" && (b.req.Anew[name] || !v.Retain && !b.req.Volumes[name])
 }
 
 // reprovisions reports whether the claim's volume is in the backup and not restored.

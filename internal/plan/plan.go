@@ -40,6 +40,8 @@ type Request struct {
 	Filter *filter.Filter // made of Spec
 	// Volumes are the names of volumes that are made anew out of snapshots: they are restored whatever their reclaim policy.
 	Volumes map[string]bool
+	// Anew are the names of volumes whose bytes come back in a new volume, which their claim provisions: they are not restored themselves.
+	Anew map[string]bool
 	// Clones are the new names of volumes whose own is taken.
 	Clones map[string]string
 	// Priorities are what the user wants first and last, of kinds that the plan has no place for.

@@ -153,7 +153,7 @@ func build(t *testing.T, part map[string][]byte) (name, text string) {
 	for _, e := range entries {
 		packed.Add(e)
 	}
-	p, err := plan.Build(packed, plan.Request{Spec: spec, Filter: f}, facts)
+	p, err := plan.Build(packed, plan.Request{Spec: spec, Filter: f, Volumes: set(part["snapshots"]), Anew: set(part["anew"])}, facts)
 	if err != nil {
 		if !fail.Is(err, fail.Invalid) {
 			t.Errorf("error %v is of kind %v", err, fail.Of(err))
@@ -165,6 +165,14 @@ func build(t *testing.T, part map[string][]byte) (name, text string) {
 		t.Fatal(err)
 	}
 	return "plan.txt", out.String()
+}
+
+func set(names []byte) map[string]bool {
+	out := map[string]bool{}
+	for _, name := range strings.Fields(string(names)) {
+		out[name] = true
+	}
+	return out
 }
 
 func replace(a *txtar.Archive, name, text string) {

@@ -62,6 +62,8 @@ type Options struct {
 	Terminating time.Duration
 	// HookWait bounds the wait for hooks that name no bound, after everything else is done; 0: ten minutes.
 	HookWait time.Duration
+	// VolumeWait bounds the wait for volumes that claims provision anew and that are to get back a reclaim policy or labels; 0: ten minutes.
+	VolumeWait time.Duration
 	// Again says that a run of this restore has begun before, and came to no end: hooks run also in pods that it has made.
 	Again bool
 	// Priorities are places in the order for kinds that have none of their own.
@@ -107,6 +109,7 @@ type run struct {
 	bodies    map[int][]byte // nil: not kept
 	found     findings
 	volumes   volumes
+	anew      anew
 	hooks     hooks
 }
 

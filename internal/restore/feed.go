@@ -57,6 +57,7 @@ type feeder struct {
 func (f *feeder) job(step int, body []byte) apply.Job {
 	s := f.stage.Step(step)
 	e := f.run.entries.At(s.Item)
+	f.run.anew.expect(s, e.Ref)
 	return apply.Job{Step: s, Entry: &e, Body: f.run.hooked(s, body)}
 }
 

@@ -53,6 +53,9 @@ func (r *run) work(ctx context.Context) error {
 	r.skips()
 	r.beginHooks(ctx)
 	err = r.apply(ctx)
+	if err == nil {
+		err = r.giveBack(ctx)
+	}
 	r.endHooks()
 	r.plan, r.entries, r.bodies = nil, nil, nil // the records need the memory
 	return err
@@ -138,6 +141,7 @@ func (r *run) item(i report.Item) {
 	r.report.Add(i)
 	r.log.item(i)
 	r.startHooks(i)
+	r.anew.item(i)
 	if r.Observe != nil {
 		r.Observe.Item(i)
 	}
@@ -257,7 +261,11 @@ func words(r object.Ref) object.Ref { return interner{}.ref(r) }
 
 // list calls fn with every object of a type in the target, page by page.
 func (r *run) list(ctx context.Context, t object.Type, fn func(head object.Head, body []byte) error) error {
-	o := cluster.ListOptions{Limit: 500}
+	return r.listIn(ctx, t, "", fn)
+}
+
+func (r *run) listIn(ctx context.Context, t object.Type, namespace string, fn func(head object.Head, body []byte) error) error {
+	o := cluster.ListOptions{Namespace: namespace, Limit: 500}
 	for {
 		page, err := r.Target.List(ctx, t, o)
 		if err != nil {
