@@ -46,7 +46,13 @@ func Open(ctx context.Context, r io.ReaderAt, size int64, o Options) (*Image, er
 	if err := s.Check(ctx); err != nil {
 		return nil, err
 	}
+	return read(ctx, s, o)
+}
+
+// read is Open for a snapshot whose hash was checked.
+func read(ctx context.Context, s *etcd.Snapshot, o Options) (*Image, error) {
 	i := &Image{snapshot: s}
+	var err error
 	if i.live, err = s.Live(ctx); err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"slices"
@@ -201,11 +202,12 @@ func Verify(ctx context.Context, r io.ReaderAt, size int64) (*bundle.Bundle, etc
 	if err != nil {
 		return nil, etcd.Status{}, err
 	}
-	st, err := verifySnapshot(ctx, snapshot, b.Manifest.Etcd.RevisionAtLeast)
+	st, err := verifySnapshot(ctx, snapshot, b.SnapshotBody(), b.Manifest.Etcd.RevisionAtLeast)
 	return b, st, err
 }
 
-func verifySnapshot(ctx context.Context, r *io.SectionReader, atLeast int64) (etcd.Status, error) {
+// verifySnapshot wants etcd's hash to be that of the bytes that were read, body, and every record to be readable.
+func verifySnapshot(ctx context.Context, r *io.SectionReader, body [sha256.Size]byte, atLeast int64) (etcd.Status, error) {
 	s, err := etcd.Open(r, r.Size())
 	if err != nil {
 		return etcd.Status{}, err
@@ -213,7 +215,7 @@ func verifySnapshot(ctx context.Context, r *io.SectionReader, atLeast int64) (et
 	if !s.Hashed {
 		return etcd.Status{}, fail.Errorf(fail.Corrupt, "etcd's snapshot does not end with its hash")
 	}
-	if err := s.Check(ctx); err != nil {
+	if err := s.CheckSum(body); err != nil {
 		return etcd.Status{}, err
 	}
 	st, err := s.Status(ctx)
@@ -248,7 +250,16 @@ func OpenArchive(ctx context.Context, r io.ReaderAt, size int64, o Options) (*Im
 	if err != nil {
 		return nil, nil, err
 	}
-	image, err := Open(ctx, snapshot, snapshot.Size(), o)
+	s, err := etcd.Open(snapshot, snapshot.Size())
+	if err != nil {
+		return nil, nil, err
+	}
+	if s.Hashed { // else Load refuses it
+		if err := s.CheckSum(b.SnapshotBody()); err != nil {
+			return nil, nil, err
+		}
+	}
+	image, err := read(ctx, s, o)
 	return image, b, err
 }
 

@@ -4,12 +4,15 @@ package bundle
 
 import (
 	"archive/tar"
+	"bufio"
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"path"
 	"strings"
@@ -29,12 +32,27 @@ type Bundle struct {
 	Manifest Manifest
 
 	r      io.ReaderAt
+	size   int64
 	places map[string]place
+	body   [sha256.Size]byte // hash of the snapshot without the one that it ends with
 
-	mu    sync.Mutex
-	cache map[int][]byte
-	order []int // of the cache, oldest first
+	mu      sync.Mutex
+	cache   map[int][]byte
+	order   []int         // of the cache, oldest first
+	packed  []byte        // the block that is inflated
+	inflate io.ReadCloser // kept for the next one
 }
+
+// readAhead is in one piece, because an age file is opened in pieces of 64 KiB, each time with a buffer for one.
+const readAhead = 1 << 20
+
+// ahead is the whole archive, read in large pieces.
+func ahead(ctx context.Context, r io.ReaderAt, size int64) io.Reader {
+	return bufio.NewReaderSize(cancelled{ctx, io.NewSectionReader(r, 0, size)}, readAhead)
+}
+
+// SnapshotBody is the SHA-256 of etcd's snapshot but for the 32 bytes at its end, in which etcd says what it should be.
+func (b *Bundle) SnapshotBody() [sha256.Size]byte { return b.body }
 
 // place is where a file's bytes lie in the tar.
 type place struct{ offset, size int64 }
@@ -45,8 +63,8 @@ func Is(head []byte) bool { return len(head) >= 2 && head[0] == 0x1f && head[1] 
 // Open reads an archive of size bytes once from the beginning to the end and compares every file in it with the manifest. visit, which may be nil, sees
 // every file but the manifest.
 func Open(ctx context.Context, r io.ReaderAt, size int64, visit func(*tar.Header, io.Reader) error) (*Bundle, error) {
-	b := &Bundle{r: r, places: map[string]place{}, cache: map[int][]byte{}}
-	gz, err := gzip.NewReader(cancelled{ctx, io.NewSectionReader(r, 0, size)})
+	b := &Bundle{r: r, size: size, places: map[string]place{}, cache: map[int][]byte{}}
+	gz, err := gzip.NewReader(ahead(ctx, r, size))
 	if err != nil {
 		return nil, b.explain(ctx, err)
 	}
@@ -103,7 +121,7 @@ func (b *Bundle) scan(t *tar.Reader, at *counter, visit func(*tar.Header, io.Rea
 		b.places[h.Name] = place{at.n, h.Size}
 		f := File{Name: h.Name, Size: h.Size}
 		if h.Typeflag == tar.TypeReg {
-			sum := sha256.New()
+			sum := &bodySum{Hash: sha256.New(), left: h.Size - sha256.Size}
 			body := io.TeeReader(t, sum)
 			if visit != nil {
 				if err := visit(h, body); err != nil {
@@ -112,6 +130,9 @@ func (b *Bundle) scan(t *tar.Reader, at *counter, visit func(*tar.Header, io.Rea
 			}
 			if _, err := io.Copy(io.Discard, body); err != nil {
 				return nil, err
+			}
+			if h.Name == Snapshot {
+				b.body = sum.body
 			}
 			f.SHA256 = hex.EncodeToString(sum.Sum(nil))
 		}
@@ -140,7 +161,7 @@ func (b *Bundle) readManifest(r io.Reader, size int64) error {
 
 // Walk reads the archive once more and shows every entry but the manifest, with all that the machine's tar said of it. The reader is valid during the call.
 func (b *Bundle) Walk(ctx context.Context, each func(*tar.Header, io.Reader) error) error {
-	gz, err := gzip.NewReader(cancelled{ctx, io.NewSectionReader(b.r, 0, 1<<62)})
+	gz, err := gzip.NewReader(ahead(ctx, b.r, b.size))
 	if err != nil {
 		return b.explain(ctx, err)
 	}
@@ -253,8 +274,10 @@ func (b *Bundle) block(i int) ([]byte, error) {
 	if cap(buffer) < blockSize {
 		buffer = make([]byte, 0, blockSize)
 	}
-	in := flate.NewReader(io.NewSectionReader(b.r, b.Manifest.Blocks[i].Offset, 1<<62))
-	defer in.Close()
+	in, err := b.open(i)
+	if err != nil {
+		return nil, fmt.Errorf("read block %d of the archive: %w", i, err)
+	}
 	n, err := io.ReadFull(in, buffer[:blockSize])
 	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return nil, fmt.Errorf("inflate block %d of the archive: %w", i, err)
@@ -262,6 +285,53 @@ func (b *Bundle) block(i int) ([]byte, error) {
 	b.cache[i] = buffer[:n]
 	b.order = append(b.order, i)
 	return buffer[:n], nil
+}
+
+// bodySum also keeps the hash of all but the last 32 bytes.
+type bodySum struct {
+	hash.Hash
+	left int64 // until there
+	body [sha256.Size]byte
+}
+
+func (s *bodySum) Write(p []byte) (int, error) {
+	if n := s.left; n >= 0 && n <= int64(len(p)) {
+		s.Hash.Write(p[:n])
+		s.Sum(s.body[:0])
+		s.Hash.Write(p[n:])
+		s.left = -1
+		return len(p), nil
+	}
+	s.left -= int64(len(p))
+	return s.Hash.Write(p)
+}
+
+// maxPacked bounds a block as it is stored: deflate makes nothing longer than this.
+const maxPacked = blockSize + blockSize/8
+
+// open reads a block into memory, up to where the next one begins, and makes it ready to be inflated.
+func (b *Bundle) open(i int) (io.Reader, error) {
+	all := b.Manifest.Blocks
+	end := b.size
+	if i+1 < len(all) {
+		end = all[i+1].Offset
+	}
+	length := min(end-all[i].Offset, maxPacked)
+	if length < 0 {
+		return nil, fail.Errorf(fail.Corrupt, "it would begin behind the end")
+	}
+	if b.packed == nil {
+		b.packed = make([]byte, maxPacked)
+	}
+	if n, err := b.r.ReadAt(b.packed[:length], all[i].Offset); int64(n) < length {
+		return nil, err
+	}
+	from := bytes.NewReader(b.packed[:length])
+	if b.inflate == nil {
+		b.inflate = flate.NewReader(from)
+		return b.inflate, nil
+	}
+	return b.inflate, b.inflate.(flate.Resetter).Reset(from, nil)
 }
 
 type counter struct {
