@@ -38,12 +38,11 @@ func poll(ctx context.Context, timeout time.Duration, ask func(context.Context) 
 }
 
 // awaitEtcd waits until every member answers, all of them are one cluster with one leader, and hold the same data.
-func (r *Restorer) awaitEtcd(ctx context.Context, p *Plan) error {
-	return poll(ctx, readyTimeout, func(ctx context.Context) error { return r.etcdReady(ctx, p) })
+func (r *Restorer) awaitEtcd(ctx context.Context, p *Plan, all []*HostPlan) error {
+	return poll(ctx, readyTimeout, func(ctx context.Context) error { return r.etcdReady(ctx, p, all) })
 }
 
-func (r *Restorer) etcdReady(ctx context.Context, p *Plan) error {
-	all := p.members()
+func (r *Restorer) etcdReady(ctx context.Context, p *Plan, all []*HostPlan) error {
 	var members []*member
 	defer func() {
 		for _, m := range members {

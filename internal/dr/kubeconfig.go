@@ -28,8 +28,8 @@ import (
 	"hozon.dev/hozon/internal/fail"
 )
 
-// adminConfigs are kubeadm's own, the more powerful one first.
-var adminConfigs = []string{"/etc/kubernetes/super-admin.conf", "/etc/kubernetes/admin.conf"}
+// adminConfigs are the layouts' own, the more powerful one first.
+var adminConfigs = []string{"/etc/kubernetes/super-admin.conf", "/etc/kubernetes/admin.conf", "/etc/rancher/k3s/k3s.yaml", "/etc/origin/master/admin.kubeconfig"}
 
 // identity is who the restored API servers take us for.
 type identity struct {
@@ -59,7 +59,9 @@ func (r *Restorer) identity(h *HostPlan, lifetime time.Duration) (*identity, err
 	for _, file := range adminConfigs {
 		if text, err := r.Archive.read(h.Name, file); err == nil {
 			if own, err = clientcmd.RESTConfigFromKubeConfig(text); err == nil {
-				who.server = own.Host
+				if u, err := url.Parse(own.Host); err != nil || !loopback(u.Hostname()) {
+					who.server = own.Host // k3s has one for the machine itself
+				}
 				who.authority = append(who.authority, own.CAData...)
 				break
 			}
@@ -79,6 +81,11 @@ func (r *Restorer) identity(h *HostPlan, lifetime time.Duration) (*identity, err
 		who.cert, who.key, err = own.CertData, own.KeyData, nil
 	}
 	return who, err
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 func portOf(address string) string {

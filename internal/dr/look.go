@@ -174,7 +174,7 @@ func (p process) encryption() string {
 func (m *machine) facts(ctx context.Context) bundle.Host {
 	h := bundle.Host{Name: m.Name(), Address: m.Spec.Address, Layout: m.layout, Processes: []bundle.Process{}}
 	for _, p := range m.processes {
-		h.Processes = append(h.Processes, bundle.Process{Name: p.name, Args: p.args, Unit: p.unit})
+		h.Processes = append(h.Processes, bundle.Process{Name: p.name, Args: p.args, Unit: p.unit, Within: p.within})
 	}
 	if api := m.process("kube-apiserver"); api != nil {
 		if !strings.HasPrefix(m.layout, "openshift") { // has two

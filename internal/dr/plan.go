@@ -27,16 +27,20 @@ type Plan struct {
 	Bump     uint64     `json:"bump"`     // by which the revision is raised
 	Token    string     `json:"token"`    // of the new etcd cluster
 	Scratch  string     `json:"scratch,omitempty"`
-	Hosts    []HostPlan `json:"hosts"` // by name
+	First    string     `json:"first,omitempty"` // the machine whose member the others join; "": all get the same data
+	Hosts    []HostPlan `json:"hosts"`           // by name
 }
 
 // HostPlan is what is done on one machine.
 type HostPlan struct {
 	Name    string         `json:"name"`
 	Layout  string         `json:"layout"`
+	Data    string         `json:"data,omitempty"`   // what is exchanged of etcd's: its folder, or the one that is in it, after /./
 	Member  *bundle.Member `json:"member,omitempty"` // of etcd that is made anew there
 	Parts   []Part         `json:"parts"`
 	Restart []string       `json:"restart,omitempty"`
+	Todo    string         `json:"todo,omitempty"` // what is left to people
+	Join    string         `json:"join,omitempty"` // the file in which its member is told to join others
 	Files   []FilePlan     `json:"files,omitempty"`
 	API     *APIPlan       `json:"api,omitempty"`
 }
@@ -86,22 +90,27 @@ func (r *Restorer) newPlan() (*Plan, error) {
 	if len(p.members()) == 0 {
 		return nil, fail.Errorf(fail.Unsupported, "none of the archive's machines ran etcd: there is nothing to restore")
 	}
+	if r.OneByOne {
+		return p, r.planJoins(p)
+	}
 	return p, nil
 }
 
 func (r *Restorer) planHost(h bundle.Host) (*HostPlan, error) {
-	all := recipes(r.Archive.has)
-	i := slices.IndexFunc(all, func(l recipe) bool { return l.layout == h.Layout })
-	if i < 0 {
+	known := recipeOf(h.Layout, r.Archive.has)
+	if known == nil {
 		return nil, fail.Errorf(fail.Unsupported, "machine %s is laid out as %q, for which no restore is known: `hozon cluster extract` brings objects of this archive back, and it is a tar of everything", h.Name, h.Layout)
 	}
-	hp := &HostPlan{Name: h.Name, Layout: h.Layout, Parts: all[i].parts(h), Restart: all[i].restart}
-	if slices.ContainsFunc(hp.Parts, func(p Part) bool { return p.Process == "etcd" }) {
+	hp := &HostPlan{Name: h.Name, Layout: h.Layout, Parts: known.parts(h), Restart: known.restart, Todo: known.todo}
+	if len(hp.Parts) > 0 && slices.ContainsFunc(h.Processes, func(p bundle.Process) bool { return p.Name == "etcd" }) {
 		if hp.Member = h.Member; hp.Member == nil {
 			hp.Member = (&machine{processes: processesOf(h)}).setup() // an archive of a version that did not say
 		}
 		if hp.Member.WALDir != "" {
 			return nil, fail.Errorf(fail.Unsupported, "machine %s: its etcd has a WAL folder of its own (%s), which is not restored to", h.Name, hp.Member.WALDir)
+		}
+		if hp.Data = hp.Member.DataDir; known.inner {
+			hp.Data += "/./member"
 		}
 	}
 	hp.API = r.planAPI(h)
@@ -136,30 +145,42 @@ func (p *Plan) members() []*HostPlan {
 	return all
 }
 
-// initialCluster names every member, the same for all of them.
-func (p *Plan) initialCluster() string {
-	var all []string
-	for _, h := range p.members() {
-		for _, u := range h.Member.PeerURLs {
-			all = append(all, h.Member.Name+"="+u)
-		}
+// made are the machines that get data, not those that join them.
+func (p *Plan) made() []*HostPlan {
+	if p.First != "" {
+		return []*HostPlan{p.host(p.First)}
 	}
-	return strings.Join(all, ",")
+	return p.members()
 }
+
+// initialCluster names every member that gets data, the same for all of them.
+func (p *Plan) initialCluster() string { return initialCluster(p.made()) }
 
 // Execute says whether a restore carries the plan out, or only prints it.
 func (p *Plan) Execute() bool {
-	known := recipes(func(string, string) bool { return false })
 	return !slices.ContainsFunc(p.Hosts, func(h HostPlan) bool {
-		return !slices.ContainsFunc(known, func(l recipe) bool { return l.layout == h.Layout && l.execute })
+		known := recipeOf(h.Layout, nobody)
+		return known == nil || known.print != nil
 	})
 }
+
+func nobody(string, string) bool { return false }
+
+// path is what is exchanged of etcd's data.
+func (h *HostPlan) path() string { return strings.Replace(h.Data, "/./", "/", 1) }
 
 // Text says what will happen, machine by machine.
 func (p *Plan) Text() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Restore of cluster %s to what it was at %s (etcd %s, revision %d).\n", p.Cluster, p.Created.Format(time.RFC3339), p.Version, p.Revision)
-	fmt.Fprintf(&b, "What changed since is lost. etcd begins anew on %d machines, its revision raised by %d so that nobody takes older data for newer.\n", len(p.members()), p.Bump)
+	fmt.Fprintf(&b, "What changed since is lost. etcd begins anew on %d machines, its revision raised by %d so that nobody takes older data for newer.\n", len(p.made()), p.Bump)
+	if joins := p.joins(); len(joins) > 0 {
+		fmt.Fprintf(&b, "%d more members are added to it one by one, and get its data.\n", len(joins))
+	}
+	if !p.Execute() {
+		fmt.Fprintf(&b, "\nFor %s nothing is carried out: do what follows by hand.\n", p.Hosts[0].Layout)
+		return b.String()
+	}
 	for _, h := range p.Hosts {
 		fmt.Fprintf(&b, "\n%s (%s)\n", h.Name, h.Layout)
 		var names []string
@@ -167,9 +188,13 @@ func (p *Plan) Text() string {
 			names = append(names, part.Process+" ("+cmp.Or(part.Manifest, part.Unit)+")")
 		}
 		fmt.Fprintf(&b, "  stop      %s\n", strings.Join(names, ", "))
-		if h.Member != nil {
-			fmt.Fprintf(&b, "  set aside %s, kept as %[1]s.hozon-%s.old\n", h.Member.DataDir, p.ID)
-			fmt.Fprintf(&b, "  put       etcd member %s (%s) at %s\n", h.Member.Name, strings.Join(h.Member.PeerURLs, ","), h.Member.DataDir)
+		switch {
+		case h.Join != "":
+			fmt.Fprintf(&b, "  set aside %s, kept as %[1]s.hozon-%s.old\n", h.path(), p.ID)
+			fmt.Fprintf(&b, "  add       etcd member %s (%s) to that of %s\n", h.Member.Name, strings.Join(h.Member.PeerURLs, ","), p.First)
+		case h.Member != nil:
+			fmt.Fprintf(&b, "  set aside %s, kept as %[1]s.hozon-%s.old\n", h.path(), p.ID)
+			fmt.Fprintf(&b, "  put       etcd member %s (%s) at %s\n", h.Member.Name, strings.Join(h.Member.PeerURLs, ","), h.path())
 		}
 		for i, f := range h.Files {
 			if i == 20 {

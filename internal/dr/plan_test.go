@@ -18,6 +18,12 @@ import (
 // archiveOf makes an archive around a snapshot with three machines: two with static pods, one whose etcd is a service; and loads it.
 func archiveOf(t *testing.T, version string) *Archive {
 	t.Helper()
+	return archiveWith(t, version, func(*bundle.Manifest) {})
+}
+
+// archiveWith changes what the archive says of them.
+func archiveWith(t *testing.T, version string, change func(*bundle.Manifest)) *Archive {
+	t.Helper()
 	snapshot, _, _ := fixture(t, "plain")
 	var b bytes.Buffer
 	w, err := bundle.NewWriter(&b, time.Now())
@@ -45,6 +51,7 @@ func archiveOf(t *testing.T, version string) *Archive {
 		}
 	}
 	m.Hosts = append(m.Hosts, bundle.Host{Name: "worker", Layout: LayoutKubeadm, Processes: []bundle.Process{{Name: "kubelet"}}})
+	change(m)
 	if err := w.Close(m); err != nil {
 		t.Fatal(err)
 	}
@@ -114,6 +121,60 @@ func TestPlan(t *testing.T) {
 	}
 }
 
+// TestLayoutPlans is how the programs of other layouts are stopped and started, and what is printed for those whose restore is not carried out.
+func TestLayoutPlans(t *testing.T) {
+	of := func(layout string, ran ...bundle.Process) *Plan {
+		t.Helper()
+		a := archiveWith(t, "3.5.9", func(m *bundle.Manifest) {
+			for i := range m.Hosts[:3] {
+				m.Hosts[i].Layout, m.Hosts[i].Processes = layout, ran
+			}
+		})
+		p, err := restorer(a).newPlan()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	etcd := bundle.Process{Name: "etcd"}
+	p := of(LayoutK3s, bundle.Process{Name: "k3s", Unit: "k3s"}, bundle.Process{Name: "etcd", Within: "k3s"}, bundle.Process{Name: "kube-apiserver", Within: "k3s"})
+	h := p.host("cp-1")
+	if !p.Execute() || !slices.Equal(h.Parts, []Part{{Process: "k3s", Unit: "k3s", Words: "k3s server"}}) || h.Data != "/var/lib/etcd/./member" || h.path() != "/var/lib/etcd/member" {
+		t.Errorf("k3s: %+v", h)
+	}
+	if book := strings.Join(p.Runbook(), "\n"); !strings.Contains(book, "[cp-2] mv /var/lib/etcd/member /var/lib/etcd/member.old") || !strings.Contains(book, "[cp-2] mv /var/lib/etcd.new/member /var/lib/etcd/member") {
+		t.Errorf("k3s:\n%s", book)
+	}
+	p = of(LayoutOpenShift3, etcd, bundle.Process{Name: "kube-apiserver", Within: "openshift"}, bundle.Process{Name: "kube-controller-manager", Within: "openshift", Unit: "origin-master-controllers"})
+	if want := []Part{
+		{Process: "etcd", Unit: "etcd"}, {Process: "kube-apiserver", Unit: "atomic-openshift-master-api", Program: "openshift", Words: "start master api"},
+		{Process: "kube-controller-manager", Unit: "origin-master-controllers", Program: "openshift", Words: "start master controllers"},
+	}; !p.Execute() || !slices.Equal(p.host("cp-3").Parts, want) {
+		t.Errorf("OpenShift 3.11: %+v", p.host("cp-3").Parts)
+	}
+	for layout, want := range map[string][]string{
+		LayoutRKE2: {
+			"tar -xzf prod.tar.gz -C saved", "scp saved/etcd/snapshot.db cp-1:/root/snapshot.db", "[cp-3] systemctl stop rke2-server && rke2-killall.sh",
+			"[cp-1] rke2 server --cluster-reset --cluster-reset-restore-path=/root/snapshot.db", "[cp-2] mv /var/lib/rancher/rke2/server/db /var/lib/rancher/rke2/server/db.old",
+		},
+		LayoutOpenShift4: {
+			"static_kuberesources_restore.tar.gz static-pod-resources", "[cp-2] sudo mkdir -p /home/core/stopped", "[cp-1] sudo -E /usr/local/bin/cluster-restore.sh /home/core/assets/backup",
+			"[cp-3] sudo systemctl restart kubelet", "oc patch kubescheduler cluster",
+		},
+	} {
+		p := of(layout, etcd, bundle.Process{Name: "rke2"})
+		book := strings.Join(p.Runbook(), "\n")
+		for _, w := range want {
+			if !strings.Contains(book, w) {
+				t.Errorf("%s: %q is not in\n%s", layout, w, book)
+			}
+		}
+		if p.Execute() || !strings.Contains(p.Text(), "by hand") {
+			t.Errorf("%s: %s", layout, p.Text())
+		}
+	}
+}
+
 // TestMembers are restores of some machines only.
 func TestMembers(t *testing.T) {
 	r := restorer(archiveOf(t, "3.6.8"))
@@ -144,6 +205,31 @@ func TestVersions(t *testing.T) {
 				t.Errorf("etcd %q, insisting on %v: %+v", version, r.Insist, r.checker.found)
 			}
 			r.Insist, refused = []string{InsistVersion}, false
+		}
+	}
+}
+
+// TestJoin is what a member's settings say while it joins others: only that changes.
+func TestJoin(t *testing.T) {
+	const members = "a=https://192.0.2.1:2380,b=https://192.0.2.2:2380"
+	for name, c := range map[string]struct{ text, want string }{
+		"manifest": {
+			"    - etcd\n    - --initial-cluster=c=https://192.0.2.3:2380\n    - --name=b\n",
+			"    - etcd\n    - --initial-cluster=" + members + "\n    - --initial-cluster-state=existing\n    - --name=b\n",
+		},
+		"manifest that says new": {
+			"    - --initial-cluster-state=new\n    - --initial-cluster-token=t\n    - --initial-cluster=c=https://192.0.2.3:2380\n",
+			"    - --initial-cluster-token=t\n    - --initial-cluster=" + members + "\n    - --initial-cluster-state=existing\n",
+		},
+		"variables": {
+			"ETCD_NAME=b\nETCD_INITIAL_CLUSTER=\"c=https://192.0.2.3:2380\"\nETCD_INITIAL_CLUSTER_STATE=new\nETCD_INITIAL_CLUSTER_TOKEN=t",
+			"ETCD_NAME=b\nETCD_INITIAL_CLUSTER=\"" + members + "\"\nETCD_INITIAL_CLUSTER_STATE=existing\nETCD_INITIAL_CLUSTER_TOKEN=t",
+		},
+		"neither": {"ETCD_NAME=b\n", ""},
+	} {
+		got, ok := join(c.text, members)
+		if ok != (c.want != "") || ok && got != c.want {
+			t.Errorf("%s: %v %q, want %q", name, ok, got, c.want)
 		}
 	}
 }

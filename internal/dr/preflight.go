@@ -34,8 +34,10 @@ type Restorer struct {
 	Members []string // machines that are restored; none: all of the control plane
 	Insist  []string
 	Scratch Scratch // where etcd's data folders are made
-	Now     func() time.Time
-	Say     func(format string, args ...any) // hears of each step
+
+	OneByOne bool // one member is made, the first of Members, and the others are added to it
+	Now      func() time.Time
+	Say      func(format string, args ...any) // hears of each step
 
 	hosts   map[string]*host.Host
 	checker Checker

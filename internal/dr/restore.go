@@ -3,6 +3,7 @@
 package dr
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"errors"
@@ -165,7 +166,11 @@ func (r *Restorer) steps(p *Plan, kubeconfig string, out *Outcome) []step {
 		b.swap(&p.Hosts[i])
 	}
 	for _, name := range order {
-		b.each(name, b.start)
+		b.each(name, func(h *HostPlan, part Part) {
+			if name != "etcd" || h.Join == "" {
+				b.start(h, part)
+			}
+		})
 		b.await(name)
 	}
 	for i := range p.Hosts {
@@ -207,9 +212,9 @@ func (b *builder) each(process string, f func(*HostPlan, Part)) {
 // stage brings everything to the machines while the cluster still runs: what does not fit does no harm.
 func (b *builder) stage(h *HostPlan) {
 	b.add(h, "make a place to work", b.verb(h, nil, "ready"), nil)
-	if h.Member != nil {
-		b.add(h, "bring etcd's data beside "+h.Member.DataDir,
-			func(ctx context.Context) error { return b.r.stageData(ctx, b.p, h) }, b.verb(h, nil, "unstage-data", h.Member.DataDir))
+	if h.Member != nil && h.Join == "" {
+		b.add(h, "bring etcd's data beside "+h.path(),
+			func(ctx context.Context) error { return b.r.stageData(ctx, b.p, h) }, b.verb(h, nil, "unstage-data", h.Data))
 	}
 	b.add(h, "bring files beside theirs", func(ctx context.Context) error { return b.r.stageFiles(ctx, b.p, h) }, b.verb(h, nil, "unstage-files"))
 }
@@ -228,7 +233,7 @@ func (b *builder) halt(h *HostPlan, part Part, by string) func(context.Context) 
 	if part.Manifest != "" {
 		stop = b.verb(h, nil, by+"-pod", part.Manifest)
 	}
-	gone := b.verb(h, nil, "await-gone", part.Process, seconds(goneTimeout))
+	gone := b.verb(h, nil, "await-gone", append([]string{seconds(goneTimeout)}, part.shows()...)...)
 	return func(ctx context.Context) error {
 		if err := stop(ctx); err != nil {
 			return err
@@ -238,8 +243,11 @@ func (b *builder) halt(h *HostPlan, part Part, by string) func(context.Context) 
 }
 
 func (b *builder) swap(h *HostPlan) {
-	if h.Member != nil {
-		b.add(h, "set "+h.Member.DataDir+" aside and put the restored one there", b.verb(h, nil, "swap-data", h.Member.DataDir), b.verb(h, nil, "unswap-data", h.Member.DataDir))
+	switch {
+	case h.Join != "":
+		b.add(h, "set "+h.path()+" aside", b.verb(h, nil, "aside-data", h.Data, cmp.Or(h.Member.Owner, "root:root")), b.verb(h, nil, "unswap-data", h.Data))
+	case h.Member != nil:
+		b.add(h, "set "+h.path()+" aside and put the restored one there", b.verb(h, nil, "swap-data", h.Data), b.verb(h, nil, "unswap-data", h.Data))
 	}
 	if files := list(h.paths()); len(files) > 0 {
 		b.add(h, "put files back", b.verb(h, files, "swap-files"), b.verb(h, files, "unswap-files"))
@@ -254,13 +262,25 @@ func (b *builder) start(h *HostPlan, part Part) {
 	b.add(h, "start "+part.Process, start, b.halt(h, part, "unstart"))
 }
 
+// await waits for what a part makes up, if it is there.
 func (b *builder) await(process string) {
-	switch process {
-	case "etcd":
-		b.all = append(b.all, step{text: "wait for etcd", do: func(ctx context.Context) error { return b.r.awaitEtcd(ctx, b.p) }})
-	case "kube-apiserver":
+	there := false
+	b.each(process, func(*HostPlan, Part) { there = true })
+	if there && (process == "etcd" || process == k3sPart) {
+		b.all = append(b.all, step{text: "wait for etcd", do: func(ctx context.Context) error { return b.r.awaitEtcd(ctx, b.p, b.p.made()) }})
+	}
+	if process == "etcd" {
+		b.each(process, func(h *HostPlan, part Part) {
+			if h.Join != "" {
+				b.join(h, part)
+			}
+		})
+	}
+	if process == "kube-apiserver" || process == k3sPart {
 		b.each(process, func(h *HostPlan, _ Part) {
-			b.add(h, "wait for the API server", func(ctx context.Context) error { return b.r.awaitAPI(ctx, h) }, nil)
+			if h.API != nil {
+				b.add(h, "wait for the API server", func(ctx context.Context) error { return b.r.awaitAPI(ctx, h) }, nil)
+			}
 		})
 	}
 }

@@ -12,8 +12,9 @@ mkdir -p "$base"
 exec 9>"$base/lock"
 flock -w 300 9
 
-# target is what is moved as one: the folder, or, if that is a file system of its own, the folder in it that etcd makes.
+# target is what is moved as one: the folder, or, if that is a file system of its own or /./member follows, the folder in it that etcd makes.
 target() {
+	case $1 in */./member) echo "${1%/./member}/member"; return ;; esac
 	if [ -d "$1" ] && [ "$(stat -c %d -- "$1")" != "$(stat -c %d -- "$1/..")" ]; then echo "$1/member"; else echo "$1"; fi
 }
 
@@ -40,11 +41,13 @@ folders() {
 	fi
 }
 
-# runs says whether a program runs.
+# runs says whether a program runs, and, if words are given, has them in its command line.
 runs() {
 	for p in /proc/[0-9]*; do
-		exe=$(tr '\0' '\n' <"$p/cmdline" 2>/dev/null | head -n 1) || continue
-		[ "${exe##*/}" = "$1" ] && return
+		line=$(tr '\0' ' ' <"$p/cmdline" 2>/dev/null) || continue
+		exe=${line%% *}
+		[ "${exe##*/}" = "$1" ] || continue
+		case $line in *"${2-}"*) return ;; esac
 	done
 	return 1
 }
@@ -99,9 +102,14 @@ unswap-data)
 	if ! there "$new" && there "$to" && ! there "$undone"; then mv -T -- "$to" "$undone"; fi
 	if there "$old" && ! there "$to"; then mv -T -- "$old" "$to"; fi
 	;;
-aside-data) # of a member that will be added again, empty
+aside-data) # folder owner: of a member that will be added again, empty
 	to=$(target "$1")
 	if there "$to" && ! there "$to.hozon-$id.old"; then mv -T -- "$to" "$to.hozon-$id.old"; fi
+	if [ "$to" = "$1" ] && ! there "$to"; then
+		mkdir -p "$(dirname "$to")"
+		mkdir -m 700 -- "$to"
+		if there "$to.hozon-$id.old"; then chown --reference="$to.hozon-$id.old" -- "$to"; else chown -- "$2" "$to"; fi
+	fi
 	;;
 swap-files) # the list, each name ended by NUL, on standard input
 	tr '\0' '\n' | while IFS= read -r f; do
@@ -141,6 +149,33 @@ start-pod) # manifest: the saved one if there is one
 	folders "$(dirname "$1")"
 	put "$from" "$1"
 	;;
+join-pod | join-unit) # file manifest|unit: the text on standard input is what the file says as long as its etcd joins others
+	if [ "$verb" = join-pod ] && [ "$1" = "$2" ]; then
+		if there "$base/new$1"; then from=$base/new$1; else from=$base/stopped$1; fi
+	else
+		from=$1
+		if ! there "$base/joined$1"; then
+			mkdir -p "$base/joined$(dirname "$1")"
+			put "$1" "$base/joined$1"
+		fi
+	fi
+	tmp=$base/joins
+	rm -f -- "$tmp"
+	cp -a -- "$from" "$tmp"
+	cat >"$tmp"
+	put "$tmp" "$1"
+	rm -f -- "$tmp"
+	if [ "$verb" = join-unit ]; then
+		systemctl daemon-reload 9>&-
+		systemctl enable "$2" 9>&- || :
+		systemctl start --no-block "$2" 9>&-
+	elif [ "$1" != "$2" ]; then
+		if there "$base/new$2"; then put "$base/new$2" "$2"; else put "$base/stopped$2" "$2"; fi
+	fi
+	;;
+joined) # file: what it was before
+	if there "$base/joined$1"; then put "$base/joined$1" "$1"; fi
+	;;
 unstart-pod) # manifest that start-pod has put there
 	rm -f -- "$1"
 	;;
@@ -168,10 +203,10 @@ resume-unit) # what stop-unit stopped
 restart-unit)
 	if command -v systemctl >/dev/null && systemctl is-active --quiet "$1"; then systemctl restart --no-block "$1" 9>&-; fi
 	;;
-await-gone) # program seconds
-	end=$(($(date +%s) + $2))
-	while runs "$1"; do
-		[ "$(date +%s)" -lt "$end" ] || { echo "$1 still runs after $2 seconds; does what should stop it (kubelet, systemd) run?" >&2; exit 1; }
+await-gone) # seconds program [words]
+	end=$(($(date +%s) + $1))
+	while runs "$2" "${3-}"; do
+		[ "$(date +%s)" -lt "$end" ] || { echo "$2 ${3-} still runs after $1 seconds; does what should stop it (kubelet, systemd) run?" >&2; exit 1; }
 		sleep 0.3
 	done
 	;;

@@ -141,7 +141,7 @@ func (r *Restorer) stageData(ctx context.Context, p *Plan, hp *HostPlan) error {
 	if owner == "" {
 		owner = "root:root"
 	}
-	return r.send(ctx, p, hp.Name, func(t *tar.Writer) error { return addFolder(ctx, t, dir) }, "stage-data", hp.Member.DataDir, owner)
+	return r.send(ctx, p, hp.Name, func(t *tar.Writer) error { return addFolder(ctx, t, dir) }, "stage-data", hp.Data, owner)
 }
 
 // addFolder adds all that is below dir; owners are set where it arrives.

@@ -64,6 +64,11 @@ var (
 
 // tidy removes leases that nobody holds any more, and tells what else there is to look after.
 func (r *Restorer) tidy(ctx context.Context, p *Plan, out *Outcome) error {
+	for _, h := range p.Hosts {
+		if h.Todo != "" && !slices.Contains(out.Todo, h.Todo) {
+			out.Todo = append(out.Todo, h.Todo)
+		}
+	}
 	h := p.apiHost()
 	who, err := r.identity(h, time.Hour)
 	if err != nil {

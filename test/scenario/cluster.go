@@ -11,6 +11,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/base64"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -50,6 +51,8 @@ type Setup struct {
 	Units bool     // etcd is a service of systemd, with a user of its own
 	Etcd  string   // its program; "": the dev cluster's. With it there are no API servers
 	Flags []string // more of etcd's
+
+	Layout string // of dr; "": kubeadm's
 }
 
 const encryption = `apiVersion: apiserver.config.k8s.io/v1
@@ -74,21 +77,19 @@ func Start(t testing.TB, setup Setup) *Cluster {
 	c.ca, c.etcdCA = ca, etcdCA
 	c.marker = strings.Split(caKey, "\n")[1]
 	c.cert, c.key = ca.sign(t, pkix.Name{CommonName: "admin", Organization: []string{"system:masters"}}, nil, "127.0.0.1")
+	at := c.places()
 	shared := map[string]string{
-		"ca.crt": ca.text, "ca.key": caKey, "etcd/ca.crt": etcdCA.text, "etcd/ca.key": etcdKey, "sa.key": accounts,
-		"../enc/encryption.yaml": fmt.Sprintf(encryption, base64.StdEncoding.EncodeToString([]byte(rand.Text() + rand.Text())[:32])),
+		at.ca + ".crt": ca.text, at.ca + ".key": caKey, at.etcdCA + ".crt": etcdCA.text, at.etcdCA + ".key": etcdKey, at.accounts: accounts,
+		at.encryption: fmt.Sprintf(encryption, base64.StdEncoding.EncodeToString([]byte(rand.Text() + rand.Text())[:32])),
 	}
 	for i := range setup.Hosts {
 		name, number := fmt.Sprintf("cp-%d", i+1), 11+i
-		h := c.Site.Start(t, name, number, "export KUBE="+c.kube+" ETCD="+setup.Etcd+"\n"+first)
+		h := c.Site.Start(t, name, number, "export KUBE="+c.kube+" ETCD="+setup.Etcd+" PODS="+at.pods+"\n"+first)
 		c.Hosts = append(c.Hosts, h)
-		files := map[string]string{}
-		for file, text := range shared {
-			files["/etc/kubernetes/pki/"+file] = text
-		}
-		for file, by := range map[string]*authority{"apiserver": ca, "apiserver-etcd-client": etcdCA, "etcd/server": etcdCA, "etcd/peer": etcdCA} {
+		files := maps.Clone(shared)
+		for file, by := range map[string]*authority{at.api: ca, at.apiClient: etcdCA, at.server: etcdCA, at.peer: etcdCA} {
 			cert, key := by.sign(t, pkix.Name{CommonName: name}, []string{"kubernetes", name, "localhost"}, h.Spec.Address)
-			files["/etc/kubernetes/pki/"+file+".crt"], files["/etc/kubernetes/pki/"+file+".key"] = cert, key
+			files[file+".crt"], files[file+".key"] = cert, key
 		}
 		c.write(t, h, files)
 	}
@@ -117,65 +118,6 @@ func (c *Cluster) write(t testing.TB, h *hosttest.Host, files map[string]string)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("write files: %v\n%s", err, out)
 	}
-}
-
-const manifest = `apiVersion: v1
-kind: Pod
-metadata: {name: %s, namespace: kube-system}
-spec:
-  hostNetwork: true
-  containers:
-  - name: main
-    image: registry.k8s.io/%[1]s
-    command:
-    - %[2]s
-`
-
-// lay sets etcd and the API server up on a host and lets them start.
-func (c *Cluster) lay(t testing.TB, h *hosttest.Host) {
-	t.Helper()
-	var members []string
-	for _, m := range c.Hosts {
-		members = append(members, fmt.Sprintf("%s=https://%s:2380", m.Spec.Name, m.Spec.Address))
-	}
-	const pki = "/etc/kubernetes/pki"
-	etcd := []string{
-		"etcd", "--name=" + h.Spec.Name, "--data-dir=/var/lib/etcd", "--initial-cluster=" + strings.Join(members, ","),
-		"--listen-client-urls=https://127.0.0.1:2379,https://" + h.Spec.Address + ":2379", "--advertise-client-urls=https://" + h.Spec.Address + ":2379",
-		"--listen-peer-urls=https://" + h.Spec.Address + ":2380", "--initial-advertise-peer-urls=https://" + h.Spec.Address + ":2380",
-		"--cert-file=" + pki + "/etcd/server.crt", "--key-file=" + pki + "/etcd/server.key", "--client-cert-auth=true", "--trusted-ca-file=" + pki + "/etcd/ca.crt",
-		"--peer-cert-file=" + pki + "/etcd/peer.crt", "--peer-key-file=" + pki + "/etcd/peer.key", "--peer-client-cert-auth=true", "--peer-trusted-ca-file=" + pki + "/etcd/ca.crt",
-		"--unsafe-no-fsync=true", "--heartbeat-interval=500", "--election-timeout=5000", // the machine is busy
-	}
-	etcd = append(etcd, c.setup.Flags...)
-	api := []string{
-		"kube-apiserver", "--etcd-servers=https://127.0.0.1:2379", "--etcd-cafile=" + pki + "/etcd/ca.crt",
-		"--etcd-certfile=" + pki + "/apiserver-etcd-client.crt", "--etcd-keyfile=" + pki + "/apiserver-etcd-client.key",
-		"--advertise-address=" + h.Spec.Address, "--secure-port=6443", "--client-ca-file=" + pki + "/ca.crt", "--authorization-mode=RBAC",
-		"--tls-cert-file=" + pki + "/apiserver.crt", "--tls-private-key-file=" + pki + "/apiserver.key", "--service-cluster-ip-range=10.96.0.0/12",
-		"--service-account-issuer=https://kubernetes.default.svc", "--service-account-key-file=" + pki + "/sa.key", "--service-account-signing-key-file=" + pki + "/sa.key",
-		"--disable-admission-plugins=ServiceAccount", "--encryption-provider-config=/etc/kubernetes/enc/encryption.yaml",
-	}
-	files := map[string]string{}
-	if c.setup.Etcd == "" {
-		files["/etc/kubernetes/manifests/kube-apiserver.yaml"] = fmt.Sprintf(manifest, "kube-apiserver", strings.Join(api, "\n    - "))
-	}
-	if !c.setup.Units {
-		files["/etc/kubernetes/manifests/etcd.yaml"] = fmt.Sprintf(manifest, "etcd", strings.Join(etcd, "\n    - "))
-		c.write(t, h, files)
-		return
-	}
-	var env strings.Builder
-	for _, f := range etcd[1:] {
-		name, value, _ := strings.Cut(strings.TrimPrefix(f, "--"), "=")
-		fmt.Fprintf(&env, "ETCD_%s=%s\n", strings.ToUpper(strings.ReplaceAll(name, "-", "_")), value)
-	}
-	files["/etc/etcd/etcd.conf"] = env.String()
-	files["/etc/systemd/system/etcd.service"] = "[Service]\nUser=etcd\nEnvironmentFile=/etc/etcd/etcd.conf\nExecStart=/usr/local/bin/etcd\n"
-	c.write(t, h, files)
-	h.Sh(t, `id etcd >/dev/null 2>&1 || useradd --system --no-create-home etcd
-		install -d -o etcd -g etcd -m 700 /var/lib/etcd; chown -R etcd /etc/kubernetes/pki/etcd /etc/etcd; chmod 711 /etc/kubernetes /etc/kubernetes/pki
-		systemctl start etcd`)
 }
 
 // Await waits until every API server is ready.

@@ -4,7 +4,7 @@
 # pods go (the command of every manifest runs for as long as the manifest is there, and again when it ends or changes), and systemctl (start, stop, is-active).
 # The programs that it runs are real.
 set -u
-mkdir -p /etc/kubernetes/manifests /run/units /var/log/pods /var/lib/kubelet
+mkdir -p "$PODS" /run/units /var/log/pods /var/lib/kubelet
 # Not a link: not every user gets to where it lies.
 : >/usr/local/bin/kube
 mount --bind "$KUBE" /usr/local/bin/kube
@@ -14,6 +14,39 @@ if [ -n "$ETCD" ]; then
 	: >/usr/local/bin/etcd
 	mount --bind "$ETCD" /usr/local/bin/etcd
 fi
+
+# k3s is one process; its etcd and API server run inside of it, and end with it. OpenShift 3.11 has API server and controllers in one program.
+cat >/usr/local/bin/k3s <<'END'
+#!/bin/bash
+exec -a "/usr/local/bin/k3s server" bash /usr/local/lib/k3s
+END
+cat >/usr/local/lib/k3s <<'END'
+mapfile -t flags </etc/rancher/k3s/stand-in.flags
+setpriv --pdeathsig KILL kube etcd --config-file=/var/lib/rancher/k3s/server/db/etcd/config & etcd=$!
+setpriv --pdeathsig KILL bash -c 'while sleep 0.3; do setpriv --pdeathsig KILL kube kube-apiserver "$@"; done' sh "${flags[@]}" & api=$!
+trap 'kill -9 $api; kill $etcd; wait; exit' TERM
+# It ends when one of them does, and is started again.
+wait -n
+END
+cat >/usr/local/bin/openshift <<'END'
+#!/bin/bash
+cd /usr/local/lib/origin
+exec -a openshift bash "$@"
+END
+mkdir -p /usr/local/lib/origin
+cat >/usr/local/lib/origin/start <<'END'
+mapfile -t flags </etc/origin/master/stand-in.flags
+if [ "$2" = api ]; then setpriv --pdeathsig KILL kube kube-apiserver "${flags[@]}" & else setpriv --pdeathsig KILL sleep infinity & fi
+trap 'kill -9 $!; exit' TERM
+wait
+END
+cat >/usr/local/bin/origin-etcd <<'END'
+#!/bin/bash
+set -a
+. /etc/etcd/etcd.conf
+exec /usr/local/bin/etcd
+END
+chmod 755 /usr/local/bin/k3s /usr/local/bin/openshift /usr/local/bin/origin-etcd
 
 cat >/usr/local/bin/systemctl <<'END'
 #!/bin/bash
@@ -48,9 +81,11 @@ esac
 END
 chmod 755 /usr/local/bin/systemctl
 
+: >/run/systemctl-is-there
+
 declare -A pid seen
 alive() { [ -n "$(tr -d '\0' <"/proc/$1/cmdline" 2>/dev/null)" ]; }
-cd /etc/kubernetes/manifests
+cd "$PODS"
 while sleep 0.2; do
 	for name in "${!pid[@]}"; do
 		if [ ! -e "$name" ] || [ "$(sha256sum <"$name")" != "${seen[$name]}" ]; then

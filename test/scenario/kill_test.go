@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -34,6 +35,29 @@ func (s *Station) lines(t *testing.T) (most int, within bool) {
 // interrupt runs hozon and ends it with sig when the journal has more than after events; done says that it came to its end before.
 func (s *Station) interrupt(t *testing.T, sig syscall.Signal, after int, args ...string) (done bool, said string) {
 	t.Helper()
+	return s.interruptWhen(t, sig, func() bool {
+		now, _ := s.lines(t)
+		if now > after && now%6 == 5 {
+			time.Sleep(40 * time.Millisecond) // not always at the very beginning of a step
+		}
+		return now > after
+	}, args...)
+}
+
+// reached says whether the journal of some restore has a text.
+func (s *Station) reached(text string) func() bool {
+	return func() bool {
+		all, _ := filepath.Glob(filepath.Join(s.Dir, "hozon-workspace/prod_restore_*/journal"))
+		return slices.ContainsFunc(all, func(name string) bool {
+			journal, err := os.ReadFile(name)
+			return err == nil && bytes.Contains(journal, []byte(text))
+		})
+	}
+}
+
+// interruptWhen is interrupt at any moment that can be seen.
+func (s *Station) interruptWhen(t *testing.T, sig syscall.Signal, when func() bool, args ...string) (done bool, said string) {
+	t.Helper()
 	var out bytes.Buffer
 	c := s.Command(context.WithoutCancel(t.Context()), args...)
 	c.Stdout, c.Stderr = &out, &out
@@ -49,10 +73,7 @@ func (s *Station) interrupt(t *testing.T, sig syscall.Signal, after int, args ..
 			return true, out.String()
 		case <-time.After(2 * time.Millisecond): // the file is all that is to be seen from outside
 		}
-		if now, _ := s.lines(t); now > after {
-			if now%6 == 5 {
-				time.Sleep(40 * time.Millisecond) // not always at the very beginning of a step
-			}
+		if when() {
 			_ = c.Process.Signal(sig)
 			<-ended
 			return false, out.String()
@@ -60,19 +81,44 @@ func (s *Station) interrupt(t *testing.T, sig syscall.Signal, after int, args ..
 	}
 }
 
-// TestKillResume ends a restore after each thing that it writes down, in turns by kill -9 and by ^C, and goes on with it: in the end the cluster is restored.
+// TestKillResume ends a restore after each thing that it writes down, in turns by kill -9 and by ^C, and goes on with it: in the end the cluster is restored. etcd
+// under systemd, and with HOZON_SCENARIO=1 every other layout.
 func TestKillResume(t *testing.T) {
-	n := 1
-	if whole() {
-		n = 3
+	t.Run("systemd", func(t *testing.T) {
+		c := killResume(t, Setup{Hosts: several(), Units: true})
+		if got := c.Hosts[0].Sh(t, "stat -c %U /var/lib/etcd/member/snap/db"); got != "etcd\n" {
+			t.Errorf("etcd's data belongs to %s", got)
+		}
+	})
+	for _, layout := range others() {
+		t.Run(layout, func(t *testing.T) { killResume(t, Setup{Hosts: 1, Layout: layout}) })
 	}
-	c := Start(t, Setup{Hosts: n, Units: true})
+}
+
+// several is a control plane of three machines, or, if that would take too long, of one.
+func several() int {
+	if whole() {
+		return 3
+	}
+	return 1
+}
+
+// others are the layouts that are tried with HOZON_SCENARIO=1 only.
+func others() []string {
+	if whole() {
+		return layouts
+	}
+	return nil
+}
+
+func killResume(t *testing.T, setup Setup) *Cluster {
+	c := Start(t, setup)
 	w := newWorld(t, c)
 	s := NewStation(t, c)
 	w.note(t)
 	archive := s.Backup(t, "prod.tar.gz.age")
 	w.change(t)
-	c.Hosts[0].Sh(t, "rm -rf /etc/kubernetes/pki")
+	c.Hosts[0].Sh(t, "rm -rf /etc/kubernetes/pki "+origin+"master.server.* "+k3s+"tls")
 	args, last, ends := s.restore("--backup-file", archive), -1, 0
 	for {
 		sig := syscall.SIGKILL
@@ -101,36 +147,39 @@ func TestKillResume(t *testing.T) {
 		}
 	}
 	t.Logf("interrupted %d times", ends)
-	if ends < 15*n {
+	if ends < 12*setup.Hosts {
 		t.Errorf("interrupted only %d times", ends)
 	}
 	w.verify(t)
 	if left, _ := filepath.Glob("/dev/shm/hozon-restore-*"); len(left) > 0 {
 		t.Errorf("left in memory: %v", left)
 	}
-	if got := c.Hosts[0].Sh(t, "stat -c %U /var/lib/etcd/member/snap/db"); got != "etcd\n" {
-		t.Errorf("etcd's data belongs to %s", got)
+	return c
+}
+
+// TestKillRollback ends a restore in the middle of exchanging the data (with HOZON_SCENARIO=1: after each thing that it writes down, on every layout), and takes it
+// back: the cluster is what it was before the restore, files included. So it does with a restore that has come to its end.
+func TestKillRollback(t *testing.T) {
+	t.Run("kubeadm", func(t *testing.T) { killRollback(t, Setup{Hosts: 1}) })
+	for _, layout := range others() {
+		t.Run(layout, func(t *testing.T) { killRollback(t, Setup{Hosts: 1, Layout: layout}) })
 	}
 }
 
-// TestKillRollback ends a restore after some of the things that it writes down (with HOZON_SCENARIO=1: after each), and takes it back: the cluster is what it was
-// before the restore, files included. So it does with a restore that has come to its end.
-func TestKillRollback(t *testing.T) {
-	n := 1
-	if whole() {
-		n = 3
-	}
-	c := Start(t, Setup{Hosts: n})
+func killRollback(t *testing.T, setup Setup) {
+	c := Start(t, setup)
 	w := newWorld(t, c)
 	s := NewStation(t, c)
 	archive := s.Backup(t, "prod.tar.gz.age")
 	w.change(t)
-	const files = "echo changed since >/etc/kubernetes/pki/front.crt; chown 7:8 /etc/kubernetes/pki/sa.key; cd /etc/kubernetes; find . -type f -printf '%p %m %U %G ' -exec sha256sum {} ';' | sort"
+	at := c.places()
+	look := "cd /; find etc/kubernetes etc/origin etc/rancher " + k3s[1:] + " -type f ! -path '*/member*' -printf '%p %m %U %G ' -exec sha256sum {} ';' 2>/dev/null | sort"
+	files := "echo changed since >>" + at.apiClient + ".crt; echo changed since >" + at.encryption + ".old; chown 7:8 " + at.accounts + "; " + look
 	var before []string
 	for _, h := range c.Hosts {
 		before = append(before, h.Sh(t, files))
 	}
-	s.kept(t, w, before, files)
+	s.kept(t, w, before, look)
 	for at := 0; ; at++ {
 		if !whole() && at != 14 { // in the middle of exchanging the data
 			if at > 14 {
@@ -143,7 +192,7 @@ func TestKillRollback(t *testing.T) {
 		if now, _ := s.lines(t); done || now >= 0 {
 			t.Logf("taken back after %d events", now)
 			s.Must(t, s.restore("--rollback")...)
-			s.kept(t, w, before, files)
+			s.kept(t, w, before, look)
 		}
 		if done {
 			break
@@ -155,7 +204,7 @@ func TestKillRollback(t *testing.T) {
 }
 
 // kept wants every object as it was after the backup, or notes it the first time, and every file.
-func (s *Station) kept(t *testing.T, w *world, before []string, files string) {
+func (s *Station) kept(t *testing.T, w *world, before []string, look string) {
 	t.Helper()
 	for i, h := range w.Hosts {
 		w.AwaitHost(t, h)
@@ -166,7 +215,7 @@ func (s *Station) kept(t *testing.T, w *world, before []string, files string) {
 		if !maps.Equal(now, w.objects) {
 			t.Fatalf("%s: %s", h.Spec.Name, difference(w.objects, now))
 		}
-		if got := h.Sh(t, files[strings.Index(files, "cd "):]); got != before[i] {
+		if got := h.Sh(t, look); got != before[i] {
 			t.Fatalf("%s: files are\n%s\nwere\n%s", h.Spec.Name, got, before[i])
 		}
 	}

@@ -24,6 +24,7 @@ type clusterOptions struct {
 	hosts    env.Hosts
 	identity string
 	members  []string
+	oneByOne bool
 	insist   []string
 	useDisk  bool
 	yes      bool
@@ -49,7 +50,8 @@ nobody who has seen later objects takes the restored ones for older news. At the
 Every step is written to a journal in NAME_restore_ID in the workspace folder. After an interruption --resume goes on, and --rollback puts back all
 that was moved aside; --rollback also takes back a restore that was finished.
 
-Restores are carried out for kubeadm and for etcd and API servers under systemd, with etcd 3.4 to 3.7. The machines keep their names and addresses.
+Restores are carried out for kubeadm, k3s with its own etcd, OpenShift 3.11, and etcd and API servers under systemd, with etcd 3.4 to 3.7; for RKE2 and OpenShift 4
+this cluster's own run-book is printed, which goes by their tools. The machines keep their names and addresses.
 A restore makes etcd's data on this machine, in memory; with --use-disk (as root) in the workspace folder, where it is in the clear until it is sent.`,
 		Example: `  # What would happen
   hozon restore cluster -c prod --backup-file prod_backup_2026-11-20T020000Z.tar.gz.age --identity key.txt --inventory hosts.yaml --dry-run
@@ -59,6 +61,9 @@ A restore makes etcd's data on this machine, in memory; with --use-disk (as root
 
   # Two of three machines are gone for good: go on with one
   hozon restore cluster -c prod --backup-file prod.tar.gz --inventory hosts.yaml --members cp1
+
+  # Send the data to one machine only; etcd itself brings it to the others, which are added one after the other
+  hozon restore cluster -c prod --backup-file prod.tar.gz --inventory hosts.yaml --members cp1,cp2,cp3 --add-members
 
   # After an interruption
   hozon restore cluster -c prod --inventory hosts.yaml --identity key.txt --resume
@@ -77,6 +82,7 @@ A restore makes etcd's data on this machine, in memory; with --use-disk (as root
 	o.hosts.AddFlags(f)
 	f.StringVar(&o.identity, "identity", e.Getenv("HOZON_IDENTITY"), "File with the age identity that opens a sealed archive (default: $HOZON_IDENTITY).")
 	f.StringSliceVar(&o.members, "members", nil, "Machines that shall make up the restored control plane (default: all of the archive).")
+	f.BoolVar(&o.oneByOne, "add-members", false, "Restore etcd on one machine, the first of --members, and add the others to it one by one.")
 	f.StringSliceVar(&o.insist, "insist", nil, "Do it although: "+strings.Join(dr.Insists, ", ")+".")
 	f.BoolVar(&o.useDisk, "use-disk", false, "Make etcd's data in the workspace folder instead of in memory; needs root.")
 	f.BoolVar(&o.yes, "yes", false, "Do not ask.")
@@ -103,8 +109,8 @@ func (o *clusterOptions) check() error {
 		return env.Usagef("give the cluster's name: -c NAME")
 	case o.resume && o.rollback:
 		return env.Usagef("--resume or --rollback, not both")
-	case again && (o.dryRun || len(o.members) > 0 || o.useDisk):
-		return env.Usagef("--resume and --rollback go by the plan that was made; they take neither --dry-run nor --members nor --use-disk")
+	case again && (o.dryRun || len(o.members) > 0 || o.oneByOne || o.useDisk):
+		return env.Usagef("--resume and --rollback go by the plan that was made; they take neither --dry-run nor --members nor --add-members nor --use-disk")
 	case !again && o.file == "":
 		return env.Usagef("name the archive: --backup-file FILE")
 	case o.useDisk && os.Geteuid() != 0:
@@ -136,7 +142,7 @@ func (o *clusterOptions) run(ctx context.Context, e *env.Env) error {
 	case !o.resume && !o.rollback && open != "" && !o.dryRun:
 		return env.Usagef("a restore of cluster %s was interrupted (%s): --resume goes on with it, --rollback takes it back", o.cluster, filepath.Dir(open))
 	}
-	r := &dr.Restorer{Cluster: o.cluster, Members: o.members, Insist: o.insist, Now: e.Now, Say: e.Say}
+	r := &dr.Restorer{Cluster: o.cluster, Members: o.members, OneByOne: o.oneByOne, Insist: o.insist, Now: e.Now, Say: e.Say}
 	defer r.Close()
 	switch {
 	case o.rollback:
@@ -251,7 +257,11 @@ func (o *clusterOptions) print(e *env.Env, plan *dr.Plan, found []dr.Finding) er
 	if o.output.Format != "text" {
 		return e.Print(o.output.Format, planned{plan, found, book})
 	}
-	_, err := fmt.Fprintf(e.Out, "%s\nThe same by hand:\n\n%s\n", plan.Text(), strings.Join(book, "\n"))
+	head := "\nThe same by hand:\n"
+	if !plan.Execute() {
+		head = ""
+	}
+	_, err := fmt.Fprintf(e.Out, "%s%s\n%s\n", plan.Text(), head, strings.Join(book, "\n"))
 	return err
 }
 

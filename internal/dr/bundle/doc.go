@@ -80,9 +80,10 @@ type Host struct {
 
 // Process is a part of the control plane that was running.
 type Process struct {
-	Name string   `json:"name"` // "etcd", "kube-apiserver"
-	Args []string `json:"args"`
-	Unit string   `json:"unit,omitempty"` // of systemd that it belonged to
+	Name   string   `json:"name"` // "etcd", "kube-apiserver"
+	Args   []string `json:"args"`
+	Unit   string   `json:"unit,omitempty"`   // of systemd that it belonged to
+	Within string   `json:"within,omitempty"` // the program that it was only a part of
 }
 
 // Member is how a machine's etcd is set up.
