@@ -120,7 +120,7 @@ func (c *Checker) operators(name string, all []conditioned) {
 // managed looks at a cluster that bmctl manages, where its object is.
 func (c *Checker) managed(ctx context.Context, name string, s *server) {
 	var list conditionedList
-	if err := s.get(ctx, "/apis/baremetal.cluster.gke.io/v1/clusters", &list); err != nil {
+	if err := s.get(ctx, bareClusters, &list); err != nil {
 		if !fail.Is(err, fail.NotFound) {
 			c.add(name, "Reconciling", Warning, "%v", err)
 		}

@@ -37,7 +37,15 @@ type Access struct {
 	Sudo       bool   `json:"sudo,omitempty"`       // commands go through sudo, which must not ask for a password
 	HostKeys   Policy `json:"hostKeys,omitempty"`   // "": strict
 	KnownHosts string `json:"knownHosts,omitempty"` // file; "": ~/.ssh/known_hosts
+
+	KeyText KeyText `json:"-"` // instead of Key: the private key itself, which never lies in a file
 }
+
+// KeyText is a private key that prints as nothing.
+type KeyText []byte
+
+func (KeyText) String() string   { return "a private key" }
+func (KeyText) GoString() string { return "a private key" }
 
 // Spec is one machine of an inventory.
 type Spec struct {
@@ -66,22 +74,27 @@ func ParseInventory(text []byte) (Inventory, error) {
 	if err := yaml.UnmarshalStrict(text, &inv); err != nil {
 		return inv, fail.Errorf(fail.Invalid, "inventory: %w", err)
 	}
+	return inv, inv.Complete()
+}
+
+// Complete gives the machines what holds for all of them, and refuses what cannot be.
+func (inv *Inventory) Complete() error {
 	if len(inv.Hosts) == 0 {
-		return inv, fail.Errorf(fail.Invalid, "inventory: it names no hosts")
+		return fail.Errorf(fail.Invalid, "inventory: it names no hosts")
 	}
 	seen := map[string]bool{}
 	for i := range inv.Hosts {
 		h := &inv.Hosts[i]
 		h.inherit(inv.Access)
 		if err := h.check(); err != nil {
-			return inv, fail.Errorf(fail.Invalid, "inventory: host %d (%q): %w", i+1, h.Name, err)
+			return fail.Errorf(fail.Invalid, "inventory: host %d (%q): %w", i+1, h.Name, err)
 		}
 		if seen[h.Name] {
-			return inv, fail.Errorf(fail.Invalid, "inventory: host %q is there twice", h.Name)
+			return fail.Errorf(fail.Invalid, "inventory: host %q is there twice", h.Name)
 		}
 		seen[h.Name] = true
 	}
-	return inv, nil
+	return nil
 }
 
 func (s *Spec) inherit(a Access) {
@@ -94,7 +107,9 @@ func (s *Spec) inherit(a Access) {
 		}
 	}
 	set(&s.User, a.User, "root")
-	set(&s.Key, a.Key, "")
+	if s.Key == "" && len(s.KeyText) == 0 {
+		s.Key, s.KeyText = a.Key, a.KeyText
+	}
 	set(&s.KnownHosts, a.KnownHosts, "")
 	set((*string)(&s.HostKeys), string(a.HostKeys), string(Strict))
 	if s.Port == 0 {

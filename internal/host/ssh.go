@@ -63,7 +63,7 @@ func dialSSH(ctx context.Context, s Spec) (*remote, error) {
 
 // credentials reads the key, or asks the agent.
 func (r *remote) credentials(s Spec) (ssh.AuthMethod, error) {
-	if s.Key == "" {
+	if s.Key == "" && len(s.KeyText) == 0 {
 		socket := os.Getenv("SSH_AUTH_SOCK")
 		if socket == "" {
 			return nil, fail.Errorf(fail.Denied, "no key is named for it and there is no SSH agent: give `key` in the inventory, or start ssh-agent")
@@ -75,17 +75,21 @@ func (r *remote) credentials(s Spec) (ssh.AuthMethod, error) {
 		r.agent = c
 		return ssh.PublicKeysCallback(agent.NewClient(c).Signers), nil
 	}
-	text, err := os.ReadFile(s.Key)
-	if err != nil {
-		return nil, fail.Errorf(fail.Denied, "read its SSH key: %w", err)
+	text, name := []byte(s.KeyText), "of the admin cluster"
+	if len(text) == 0 {
+		var err error
+		if text, err = os.ReadFile(s.Key); err != nil {
+			return nil, fail.Errorf(fail.Denied, "read its SSH key: %w", err)
+		}
+		name = s.Key
 	}
 	signer, err := ssh.ParsePrivateKey(text)
 	var locked *ssh.PassphraseMissingError
 	switch {
 	case errors.As(err, &locked):
-		return nil, fail.Errorf(fail.Denied, "the SSH key %s has a passphrase: add it to an agent with ssh-add, and leave out `key`", s.Key)
+		return nil, fail.Errorf(fail.Denied, "the SSH key %s has a passphrase: add it to an agent with ssh-add, and leave out `key`", name)
 	case err != nil:
-		return nil, fail.Errorf(fail.Denied, "%s is no private SSH key", s.Key)
+		return nil, fail.Errorf(fail.Denied, "%s is no private SSH key", name)
 	}
 	return ssh.PublicKeys(signer), nil
 }

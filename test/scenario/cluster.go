@@ -53,6 +53,9 @@ type Setup struct {
 	Flags []string // more of etcd's
 
 	Layout string // of dr; "": kubeadm's
+
+	Site  *hosttest.Site // that there is already
+	First int            // is added to the numbers of the hosts
 }
 
 const encryption = `apiVersion: apiserver.config.k8s.io/v1
@@ -67,7 +70,10 @@ resources:
 // Start starts a control plane.
 func Start(t testing.TB, setup Setup) *Cluster {
 	t.Helper()
-	c := &Cluster{Site: hosttest.NewSite(t), setup: setup}
+	c := &Cluster{Site: setup.Site, setup: setup}
+	if c.Site == nil {
+		c.Site = hosttest.NewSite(t)
+	}
 	var err error
 	c.kube, err = daemon.Build(t.Context(), "devcluster/build")
 	check(t, err)
@@ -83,7 +89,7 @@ func Start(t testing.TB, setup Setup) *Cluster {
 		at.encryption: fmt.Sprintf(encryption, base64.StdEncoding.EncodeToString([]byte(rand.Text() + rand.Text())[:32])),
 	}
 	for i := range setup.Hosts {
-		name, number := fmt.Sprintf("cp-%d", i+1), 11+i
+		name, number := fmt.Sprintf("cp-%d", i+1), 11+setup.First+i
 		h := c.Site.Start(t, name, number, "export KUBE="+c.kube+" ETCD="+setup.Etcd+" PODS="+at.pods+"\n"+first)
 		c.Hosts = append(c.Hosts, h)
 		files := maps.Clone(shared)

@@ -57,12 +57,16 @@ over SSH as the inventory says:
   - {name: cp1, address: 192.0.2.11}
   - {name: cp2, address: 192.0.2.12, port: 2222, files: [/root/kubeadm.yaml]}
 
-Without an inventory it is the machine that the command runs on, without SSH.`,
+Without an inventory it is the machine that the command runs on, without SSH; or, if --kubeconfig names the admin cluster of bmctl that manages the cluster, the
+control-plane machines that it knows, with the SSH key that it keeps.`,
 		Example: `  # From a control-plane node, sealed
   hozon backup cluster -c prod --recipient age1qyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqsc7f9w7
 
   # Into a bucket, the last seven
   hozon backup cluster -c prod --recipients-file recipients.txt --store 's3://archives/prod?endpoint=https://s3.example.com' --keep 7
+
+  # A user cluster of bmctl
+  hozon backup cluster -c user1 --kubeconfig admin-kubeconfig --recipients-file recipients.txt
 
   # From a workstation
   hozon backup cluster -c prod --inventory hosts.yaml --recipients-file recipients.txt --backup-file /safe/prod.tar.gz.age`,
@@ -114,7 +118,7 @@ func (o *clusterOptions) run(ctx context.Context, e *env.Env) error {
 	if err != nil {
 		return err
 	}
-	hosts, err := o.connect(ctx)
+	hosts, err := o.connect(ctx, e)
 	defer func() {
 		for _, h := range hosts {
 			h.Close()
@@ -150,8 +154,12 @@ func (o *clusterOptions) run(ctx context.Context, e *env.Env) error {
 }
 
 // connect reaches all machines of the inventory before anything is written.
-func (o *clusterOptions) connect(ctx context.Context) (hosts []*host.Host, err error) {
-	specs, err := o.hosts.Read()
+func (o *clusterOptions) connect(ctx context.Context, e *env.Env) (hosts []*host.Host, err error) {
+	read := func() ([]host.Spec, error) { return o.hosts.OfCluster(ctx, e, o.cluster, true) }
+	if o.location != "" { // then the kubeconfig is that of the cluster with the location
+		read = o.hosts.Read
+	}
+	specs, err := read()
 	if err != nil {
 		return nil, err
 	}

@@ -7,8 +7,6 @@ import (
 	"slices"
 
 	"github.com/spf13/cobra"
-	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 
 	"hozon.dev/hozon/internal/cli/env"
 	"hozon.dev/hozon/internal/dr"
@@ -39,7 +37,10 @@ of the cluster itself, and of the one that --kubeconfig names).
 
 Exit codes: 0 nothing failed (there may be warnings), 1 something did, 2 the command line or the inventory cannot be used.`,
 		Example: `  hozon check cluster -c prod
-  hozon check cluster -c prod --inventory hosts.yaml -o json`,
+  hozon check cluster -c prod --inventory hosts.yaml -o json
+
+  # A user cluster of bmctl: its admin cluster knows the machines
+  hozon check cluster -c prod --kubeconfig admin-kubeconfig`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := output.Check(); err != nil {
@@ -48,12 +49,12 @@ Exit codes: 0 nothing failed (there may be warnings), 1 something did, 2 the com
 			if cluster == "" {
 				return env.Usagef("give the cluster a name: -c NAME")
 			}
-			specs, err := hosts.Read()
+			specs, err := hosts.OfCluster(c.Context(), e, cluster, false)
 			if err != nil {
 				return err
 			}
 			checker := dr.Checker{Cluster: cluster, Now: e.Now}
-			if checker.Admin, err = admin(e); err != nil {
+			if checker.Admin, err = e.Admin(); err != nil {
 				return err
 			}
 			found := checker.Check(c.Context(), specs)
@@ -70,18 +71,6 @@ Exit codes: 0 nothing failed (there may be warnings), 1 something did, 2 the com
 	hosts.AddFlags(c.Flags())
 	output.AddFlag(c.Flags(), "table", "json", "yaml")
 	return c
-}
-
-// admin is the cluster that --kubeconfig names, as bmctl has it: the one that manages the cluster that is looked at.
-func admin(e *env.Env) (*rest.Config, error) {
-	if e.Kubeconfig == "" {
-		return nil, nil
-	}
-	config, err := clientcmd.BuildConfigFromFlags("", e.Kubeconfig)
-	if err != nil {
-		return nil, env.Usagef("--kubeconfig %s: it cannot be used", e.Kubeconfig)
-	}
-	return config, nil
 }
 
 type report struct {

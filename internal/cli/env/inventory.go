@@ -3,13 +3,17 @@
 package env
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
 
 	"github.com/spf13/pflag"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
 
 	"hozon.dev/hozon/internal/dr"
+	"hozon.dev/hozon/internal/fail"
 	"hozon.dev/hozon/internal/host"
 )
 
@@ -58,6 +62,46 @@ func (o *Hosts) Read() ([]host.Spec, error) {
 		}
 	}
 	return inv.Hosts, dr.CheckLayouts(inv.Hosts)
+}
+
+// OfCluster reads the machines; without a file, those of the cluster as the one knows them that --kubeconfig names and that manages it, as bmctl has it; else it is this machine.
+// One that is being changed is refused, if it has to be settled.
+func (o *Hosts) OfCluster(ctx context.Context, e *Env, cluster string, settled bool) ([]host.Spec, error) {
+	if o.Inventory != "" || o.Root != "" || e.Kubeconfig == "" {
+		return o.Read()
+	}
+	admin, err := e.Admin()
+	if err != nil {
+		return nil, err
+	}
+	managed, err := dr.Managed(ctx, admin, cluster)
+	switch {
+	case fail.Is(err, fail.NotFound):
+		return o.Read()
+	case err != nil:
+		return nil, err
+	case managed.Reconciling && settled:
+		return nil, fail.Errorf(fail.Busy, "cluster %s is Reconciling, says its admin cluster: wait until it is not, or name the machines with --inventory", cluster)
+	case managed.Reconciling:
+		e.Say("Warning: cluster %s is Reconciling, says its admin cluster: what it changes meanwhile may be in the way", cluster)
+	}
+	specs := managed.Machines
+	for i := range specs {
+		specs[i].Layout = o.Layout
+	}
+	return specs, dr.CheckLayouts(specs)
+}
+
+// Admin is the cluster that --kubeconfig names, as bmctl has it: the one that manages the cluster in question. nil: none is named.
+func (e *Env) Admin() (*rest.Config, error) {
+	if e.Kubeconfig == "" {
+		return nil, nil
+	}
+	config, err := clientcmd.BuildConfigFromFlags("", e.Kubeconfig)
+	if err != nil {
+		return nil, Usagef("--kubeconfig %s: it cannot be used", e.Kubeconfig)
+	}
+	return config, nil
 }
 
 // ReadInventory reads the machines of a cluster; without a file it is this machine.

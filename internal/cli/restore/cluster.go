@@ -65,6 +65,9 @@ A restore makes etcd's data on this machine, in memory; with --use-disk (as root
   # Send the data to one machine only; etcd itself brings it to the others, which are added one after the other
   hozon restore cluster -c prod --backup-file prod.tar.gz --inventory hosts.yaml --members cp1,cp2,cp3 --add-members
 
+  # A user cluster of bmctl
+  hozon restore cluster -c user1 --backup-file user1.tar.gz --kubeconfig admin-kubeconfig
+
   # After an interruption
   hozon restore cluster -c prod --inventory hosts.yaml --identity key.txt --resume
   hozon restore cluster -c prod --inventory hosts.yaml --rollback`,
@@ -204,7 +207,7 @@ func (o *clusterOptions) load(ctx context.Context, e *env.Env, name string) (*dr
 
 // begin makes a plan and carries it out.
 func (o *clusterOptions) begin(ctx context.Context, e *env.Env, r *dr.Restorer) error {
-	specs, err := o.hosts.Read()
+	specs, err := o.hosts.OfCluster(ctx, e, o.cluster, false)
 	if err != nil {
 		return err
 	}
@@ -297,7 +300,7 @@ func (o *clusterOptions) tell(e *env.Env, plan *dr.Plan, out *dr.Outcome) error 
 
 // again opens a journal and reaches the machines of its plan.
 func (o *clusterOptions) again(ctx context.Context, e *env.Env, r *dr.Restorer, name string) (*dr.Plan, *journal.Journal, error) {
-	specs, err := o.hosts.Read()
+	specs, err := o.hosts.OfCluster(ctx, e, o.cluster, false)
 	if err != nil {
 		return nil, nil, err
 	}
