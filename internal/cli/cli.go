@@ -70,7 +70,7 @@ HOZON_STORE) it needs no server, nothing but a kubeconfig and a folder or bucket
 	})
 	e.AddFlags(root.PersistentFlags())
 	root.AddCommand(backup.New(e), restore.New(e), schedule.New(e), backuplocation.New(e), snapshotlocation.New(e),
-		plugin.New(e), project.New(e), repo.New(e), client.New(e), cluster.New(e), check.New(e), host.New(e), server.New(e), install.New(e), install.NewUninstall(e), volume.New(e), nodeagent.New(e), nodeagent.NewHelper(e), newVersion(e), newDebug(e), newBug(e))
+		plugin.New(e), project.New(e), repo.New(e), repo.NewMaintenance(e), client.New(e), cluster.New(e), check.New(e), host.New(e), server.New(e), install.New(e), install.NewUninstall(e), volume.New(e), nodeagent.New(e), nodeagent.NewHelper(e), newVersion(e), newDebug(e), newBug(e))
 	root.AddCommand(
 		verb("create", "Make backups, restores, schedules and locations", backup.NewCreate(e, "backup"), restore.NewCreate(e, "restore"),
 			schedule.NewCreate(e, "schedule"), backuplocation.NewCreate(e, "backup-location"), snapshotlocation.NewCreate(e, "snapshot-location")),

@@ -64,17 +64,21 @@ type Options struct {
 	PluginDir      string   // where plugins lie; "": nowhere
 	PluginArgs     []string // what they get on their command lines
 
-	SyncPeriod      time.Duration
-	ValidatePeriod  time.Duration
-	ExpirePeriod    time.Duration
-	Concurrent      int
-	DefaultLocation string
-	SkipSchedules   bool // the default of spec.skipImmediately
-	Terminating     time.Duration
-	Priorities      string // of resources in restores
-	GlobalPolicy    string // ConfigMap with volume policies for all backups
-	AllVersions     bool   // backups hold objects in all versions, not only in the preferred one
-	Defaults        controller.Defaults
+	SyncPeriod        time.Duration
+	ValidatePeriod    time.Duration
+	ExpirePeriod      time.Duration
+	MaintainPeriod    time.Duration // of repositories that do not say it; 0: an hour
+	MaintenanceConfig string        // ConfigMap with the bounds of its Jobs
+	Program           string        // this one, for maintenance where this is no pod; "": it is one
+	ProgramArgs       []string      // which cluster and namespace
+	Concurrent        int
+	DefaultLocation   string
+	SkipSchedules     bool // the default of spec.skipImmediately
+	Terminating       time.Duration
+	Priorities        string // of resources in restores
+	GlobalPolicy      string // ConfigMap with volume policies for all backups
+	AllVersions       bool   // backups hold objects in all versions, not only in the preferred one
+	Defaults          controller.Defaults
 }
 
 // Run works until ctx ends, or the lead is lost, which is an error.
@@ -176,8 +180,8 @@ func add(m manager.Manager, o Options, plugins *plugin.Folder) error {
 	if err := ctrlmetrics.Registry.Register(&controller.Metrics{Tallies: tallies}); err != nil {
 		return err
 	}
-	backups, restores := controller.NewFlights(), controller.NewFlights()
-	for _, f := range []*controller.Flights{backups, restores} {
+	backups, restores, repositories := controller.NewFlights(), controller.NewFlights(), controller.NewFlights()
+	for _, f := range []*controller.Flights{backups, restores, repositories} {
 		if err := m.Add(f); err != nil {
 			return err
 		}
@@ -202,6 +206,9 @@ func add(m manager.Manager, o Options, plugins *plugin.Folder) error {
 		{"schedule", &controller.Schedules{Site: site, Tallies: tallies, SkipImmediately: o.SkipSchedules}},
 		{"tally", tallies},
 		{"verification", &controller.Verifications{Site: site, Stores: stores, Period: o.VerifyPeriod}},
+		{"repository", &controller.Repositories{
+			Site: site, Stores: stores, Flights: repositories, Maintainer: maintainer(site, o), Frequency: o.MaintainPeriod,
+		}},
 		{"status", &controller.Statuses{Site: site, Version: o.Version, Plugins: plugins}},
 	}
 	for _, c := range all {
@@ -214,6 +221,14 @@ func add(m manager.Manager, o Options, plugins *plugin.Folder) error {
 		}
 	}
 	return nil
+}
+
+// maintainer runs Jobs where this is a pod, and processes elsewhere.
+func maintainer(site *controller.Site, o Options) controller.Maintainer {
+	if o.Program == "" {
+		return &controller.MaintainJob{Site: site, Deployment: "velero", ConfigMap: o.MaintenanceConfig}
+	}
+	return &controller.MaintainProcess{Program: o.Program, Args: o.ProgramArgs}
 }
 
 // adder is a controller.

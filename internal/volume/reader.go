@@ -79,18 +79,17 @@ func (r *Reader) repository(ctx context.Context, v Volume) (vault.Repository, er
 
 // opener knows where the repository of a volume is, and what opens it.
 func (r *Reader) opener(v Volume) (string, func(context.Context, string) (vault.Repository, error), error) {
-	kopiaPrefix, err := prefixOf(v.Namespace)
+	prefix, err := prefixOf(v.Namespace)
 	if err != nil {
 		return "", nil, err
 	}
 	switch v.Uploader {
 	case "kopia":
-		prefix := kopiaPrefix
 		return prefix, func(ctx context.Context, password string) (vault.Repository, error) {
 			return orNil(kopia.Open(ctx, r.Bucket, prefix, kopia.Options{Password: password, Cache: r.Cache}))
 		}, nil
 	case "restic":
-		prefix := restic.Prefix(v.Namespace)
+		prefix = restic.Prefix(v.Namespace)
 		return prefix, func(ctx context.Context, password string) (vault.Repository, error) {
 			return orNil(restic.Open(ctx, r.Bucket, prefix, password))
 		}, nil

@@ -20,7 +20,7 @@ func Passwords(ctx context.Context, b blob.Bucket, secret []byte) ([]string, err
 	if len(secret) > 0 {
 		password, err := Password(secret)
 		if err != nil {
-			return nil, fmt.Errorf("Secret velero-repo-credentials: %w", err)
+			return nil, fmt.Errorf("the Secret velero-repo-credentials: %w", err)
 		}
 		all = append(all, password)
 	}
@@ -39,8 +39,21 @@ func Passwords(ctx context.Context, b blob.Bucket, secret []byte) ([]string, err
 	return all, nil
 }
 
-// OpenWrite opens the repository of a namespace to write, with the first password that fits.
+// Open opens the kopia repository of a namespace to read, with the first password that fits.
+func Open(ctx context.Context, b blob.Bucket, namespace string, passwords []string) (*kopia.Repository, error) {
+	return first(namespace, passwords, func(prefix, password string) (*kopia.Repository, error) {
+		return kopia.Open(ctx, b, prefix, kopia.Options{Password: password})
+	})
+}
+
+// OpenWrite opens it to write. Cache is an existing folder for its index, of this repository only; empty: it is in memory.
 func OpenWrite(ctx context.Context, b blob.Bucket, namespace string, passwords []string, cache string) (*kopia.Repository, error) {
+	return first(namespace, passwords, func(prefix, password string) (*kopia.Repository, error) {
+		return kopia.OpenWrite(ctx, b, prefix, kopia.Options{Password: password, Cache: cache})
+	})
+}
+
+func first(namespace string, passwords []string, open func(prefix, password string) (*kopia.Repository, error)) (*kopia.Repository, error) {
 	prefix, err := prefixOf(namespace)
 	if err != nil {
 		return nil, err
@@ -48,7 +61,7 @@ func OpenWrite(ctx context.Context, b blob.Bucket, namespace string, passwords [
 	err = fail.Errorf(fail.Invalid, "open repository %s: no password was given", strings.TrimSuffix(prefix, "/"))
 	for _, password := range passwords {
 		var opened *kopia.Repository
-		if opened, err = kopia.OpenWrite(ctx, b, prefix, kopia.Options{Password: password, Cache: cache}); !fail.Is(err, fail.Denied) {
+		if opened, err = open(prefix, password); !fail.Is(err, fail.Denied) {
 			return opened, err
 		}
 	}

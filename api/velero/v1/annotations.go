@@ -117,4 +117,6 @@ const (
 	AnnotationStream = "hozon.dev/stream"
 	// AnnotationObjectStore, "plugin", on a BackupStorageLocation takes a plugin even where a store of that provider is built in.
 	AnnotationObjectStore = "hozon.dev/object-store"
+	// AnnotationUsage on a BackupRepository is a RepositoryUsage in JSON: what maintenance counted last.
+	AnnotationUsage = "hozon.dev/usage"
 )

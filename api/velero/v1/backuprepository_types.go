@@ -99,3 +99,13 @@ type BackupRepositoryMaintenanceStatus struct {
 	// Message is why it failed.
 	Message string `json:"message,omitempty"`
 }
+
+// RepositoryUsage is what a repository held when it was maintained last, in bytes.
+// +kubebuilder:object:generate=false
+type RepositoryUsage struct {
+	Snapshots   int         `json:"snapshots"`
+	Logical     int64       `json:"logical"`     // files of all snapshots, each counted by itself
+	Stored      int64       `json:"stored"`      // objects in the bucket
+	Reclaimable int64       `json:"reclaimable"` // of these, what no snapshot needs
+	At          metav1.Time `json:"at"`
+}

@@ -77,3 +77,12 @@ func (e *Env) secret(ctx context.Context, c *cluster.Client, ref *corev1.SecretK
 	}
 	return value, nil
 }
+
+// Secret reads one key of a Secret beside the server. fail.NotFound if there is no such Secret.
+func (e *Env) Secret(ctx context.Context, name, key string) ([]byte, error) {
+	c, err := e.OpenCluster()
+	if err != nil {
+		return nil, err
+	}
+	return e.secret(ctx, c, &corev1.SecretKeySelector{LocalObjectReference: corev1.LocalObjectReference{Name: name}, Key: key})
+}

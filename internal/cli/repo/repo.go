@@ -5,7 +5,9 @@ package repo
 
 import (
 	"cmp"
+	"encoding/json"
 
+	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
 	velerov1 "hozon.dev/hozon/api/velero/v1"
@@ -30,13 +32,25 @@ func New(e *env.Env) *cobra.Command {
 }
 
 func table(_ *env.Env, repositories []*velerov1.BackupRepository) env.Table {
-	t := env.Table{Columns: []string{"NAME", "STATUS", "LAST MAINTENANCE"}}
+	t := env.Table{Columns: []string{"NAME", "STATUS", "LAST MAINTENANCE", "LOGICAL", "STORED", "RECLAIMABLE", "COUNTED"}}
 	for _, r := range repositories {
 		last := "<never>"
 		if r.Status.LastMaintenanceTime != nil {
 			last = env.TimeText(r.Status.LastMaintenanceTime)
 		}
-		t.Rows = append(t.Rows, []any{r.Name, cmp.Or(string(r.Status.Phase), string(velerov1.BackupRepositoryPhaseNew)), last})
+		row := []any{r.Name, cmp.Or(string(r.Status.Phase), string(velerov1.BackupRepositoryPhaseNew)), last}
+		t.Rows = append(t.Rows, append(row, usage(r)...))
 	}
 	return t
+}
+
+// usage is what a repository held when it was maintained last, and when that was.
+func usage(r *velerov1.BackupRepository) []any {
+	var u velerov1.RepositoryUsage
+	text, ok := r.Annotations[velerov1.AnnotationUsage]
+	if !ok || json.Unmarshal([]byte(text), &u) != nil {
+		return []any{"<unknown>", "<unknown>", "<unknown>", "<never>"}
+	}
+	size := func(n int64) string { return humanize.IBytes(uint64(max(n, 0))) }
+	return []any{size(u.Logical), size(u.Stored), size(u.Reclaimable), env.TimeText(&u.At)}
 }

@@ -77,6 +77,8 @@ func (o *options) addFlags(f *pflag.FlagSet) {
 	f.DurationVar(&d.VolumeTimeout, "fs-backup-timeout", 4*time.Hour, "How long the files of one volume may take to be saved or restored, from the moment at which that begins.")
 	f.BoolVar(&d.MoveData, "default-snapshot-move-data", false, "Move the data of snapshots to the bucket.")
 	f.BoolVar(&o.SkipSchedules, "schedule-skip-immediately", false, "Schedules that do not say it do not make up for a time that they have missed.")
+	f.DurationVar(&o.MaintainPeriod, "default-repo-maintain-frequency", 0, "How often repositories are maintained that do not say it; 0: every hour.")
+	f.StringVar(&o.MaintenanceConfig, "repo-maintenance-job-configmap", "", "ConfigMap with the bounds of the Jobs that maintain repositories.")
 	f.IntVar(&o.Concurrent, "concurrent-backups", 3, "How many backups run at the same time.")
 	f.BoolVar(&o.LeaderElection, "leader-elect", true, "Work only while leading among the servers of the namespace.")
 	f.StringSliceVar(&o.Disabled, "disable-controllers", nil, "Controllers that are not started.")
@@ -93,13 +95,11 @@ var ignored = []struct{ name, value, why string }{
 	{"profiler-address", "localhost:6060", "there is no profiler"},
 	{"client-page-size", "500", "the size of pages follows the size of objects"},
 	{"item-operation-sync-frequency", "0", "there are no asynchronous operations yet"},
-	{"default-repo-maintain-frequency", "0", "there are no repositories yet"},
 	{"disable-informer-cache", "false", "restores ask the API server"},
 	{"uploader-type", "kopia", "there is no file backup yet"},
 	{"max-concurrent-k8s-connections", "30", "calls adapt to what the API server takes"},
 	{"item-block-worker-count", "1", "objects are saved from one listing"},
-	{"backup-repository-configmap", "", "there are no repositories yet"},
-	{"repo-maintenance-job-configmap", "", "there are no repositories yet"},
+	{"backup-repository-configmap", "", "the caches of repositories are bounded, and new ones are swept every six hours (Velero's eagerGC)"},
 }
 
 func ignore(f *pflag.FlagSet) {
@@ -114,7 +114,7 @@ func ignore(f *pflag.FlagSet) {
 // controllers are the names that --disable-controllers takes: Velero's. The value is the name of ours; "": there is none of its own.
 var controllers = map[string]string{
 	"backup-queue": "backup", "backup": "backup", "backup-operations": "", "backup-deletion": "deletion", "backup-finalizer": "",
-	"backup-sync": "sync", "download-request": "download", "gc": "expiry", "backup-repo": "", "restore": "restore",
+	"backup-sync": "sync", "download-request": "download", "gc": "expiry", "backup-repo": "repository", "restore": "restore",
 	"restore-operations": "", "restore-finalizer": "", "schedule": "schedule", "server-status-request": "status",
 }
 
@@ -137,6 +137,12 @@ func (o *options) run(ctx context.Context, e *env.Env, flags *pflag.FlagSet) err
 	o.Identity = identity(e)
 	if _, port, err := net.SplitHostPort(o.MetricsAddress); err == nil && inPod(e) {
 		o.Pod = o.Identity + ":" + port
+	}
+	if !inPod(e) {
+		if o.Program, err = os.Executable(); err != nil {
+			return err
+		}
+		o.ProgramArgs = []string{"--namespace=" + e.Namespace, "--kubeconfig=" + e.Kubeconfig, "--kubecontext=" + e.KubeContext}
 	}
 	o.AllVersions = slices.Contains(o.features, env.AllVersions)
 	flags.Visit(func(f *pflag.Flag) { o.PluginArgs = append(o.PluginArgs, "--"+f.Name+"="+f.Value.String()) }) // as Velero hands its own on
