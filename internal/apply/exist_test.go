@@ -170,6 +170,15 @@ func TestManyExisting(t *testing.T) {
 	if n := second.calls["total"]; n > 180 {
 		t.Errorf("%d calls to find 200 objects unchanged: %v", n, second.calls)
 	}
+	dry := restore(t, k, velerov1.RestoreSpec{}, apply.Options{DryRun: true}, objects)
+	for ref, action := range dry.actions {
+		if action != "unchanged" {
+			t.Errorf("dry run, %s: %s", ref, action)
+		}
+	}
+	if n := dry.calls["total"]; n > 5 {
+		t.Errorf("%d calls of a dry run to find 200 objects unchanged: %v", n, dry.calls)
+	}
 }
 
 // versions are the names and resourceVersions of all that a test may have in its namespace.
@@ -196,6 +205,9 @@ func TestDryRun(t *testing.T) {
 		out.has(t, "configmaps/"+ns+"/new", "created")
 		if after := versions(t, c, ns); after != before {
 			t.Errorf("a dry run changed something: %s, was %s", after, before)
+		}
+		if n := out.calls["create"]; n != 1 { // of the object that does not exist
+			t.Errorf("the server was asked to try %d creations: %v", n, out.calls)
 		}
 	}
 }

@@ -103,6 +103,24 @@ func (s *siblings) get(ctx context.Context, name string) ([]byte, error) {
 	return body, err
 }
 
+// look reads an object for one who does not know whether it is there: the first to ask lists the place, which answers for the others, too.
+func (s *siblings) look(ctx context.Context, name string) ([]byte, error) {
+	s.mu.Lock()
+	if s.asked < manyConflicts {
+		s.asked = manyConflicts
+		s.list(ctx)
+	}
+	live := s.live.Load()
+	s.mu.Unlock()
+	if live == nil {
+		return s.get(ctx, name)
+	}
+	if body, ok := (*live)[name]; ok {
+		return body, nil
+	}
+	return nil, fail.Errorf(fail.NotFound, "%s does not exist", s.t.Ref(s.namespace, name))
+}
+
 // list reads all objects of the place. If that does not work, or there are too many, they go on being read one by one.
 func (s *siblings) list(ctx context.Context) {
 	stream, err := s.run.o.Target.List(ctx, s.t, cluster.ListOptions{Namespace: s.namespace})
