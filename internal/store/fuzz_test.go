@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"io"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -113,6 +114,31 @@ func FuzzClaim(f *testing.F) {
 		}
 		if names, err := s.Backups(t.Context()); err != nil || !slices.Equal(names, []string{"a"}) {
 			t.Errorf("after the sweep: %v, %v", names, err)
+		}
+	})
+}
+
+// FuzzDebt reads any bytes as what a dead run owes. Nothing of another backup is taken, and who is told that it is unreadable is told where.
+func FuzzDebt(f *testing.F) {
+	f.Add([]byte(`{"backup":"a","run":"r","cluster":"c","ordered":1,"pods":[{"namespace":"n","name":"p","uid":"u"}]}`))
+	f.Add([]byte(`{"backup":"b"}`))
+	f.Add([]byte(`{"backup":"a","pods":[`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		b := mem.New()
+		plant(t, b, debtKey("a"), text)
+		s, err := Open(t.Context(), b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, err := s.Debt(t.Context(), "a")
+		if err == nil && d.Backup != "a" {
+			t.Errorf("%+v", d)
+		}
+		if err != nil && (!fail.Is(err, fail.Corrupt) || !strings.Contains(err.Error(), debtKey("a"))) {
+			t.Errorf("%v is %v", err, fail.Of(err))
+		}
+		if names, err := s.Debtors(t.Context()); err != nil || !slices.Equal(names, []string{"a"}) {
+			t.Errorf("%v, %v", names, err)
 		}
 	})
 }

@@ -202,3 +202,29 @@ func FuzzPull(f *testing.F) {
 		}
 	})
 }
+
+// FuzzPush says any bytes to a push: it ends, and nothing of the folder that it sends is changed.
+func FuzzPush(f *testing.F) {
+	want := func(w ...want) []byte {
+		var b []byte
+		for _, one := range w {
+			b = appendWant(b, one)
+		}
+		return b
+	}
+	f.Add(hostile().frame(frameWant, want(want1(1, 0))).frame(frameDone, []byte(`{"files":1,"confirmed":true}`)).Bytes())
+	f.Add(hostile().frame(frameWant, want(want1(1, 2))).frame(frameWant, nil).Bytes())
+	f.Add(hostile().frame(frameDone, []byte(`{"files":-1}`)).Bytes())
+	f.Fuzz(func(t *testing.T, stream []byte) {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "a"), []byte("content"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, _ = Client(t.Context(), bytes.NewReader(stream), io.Discard, Request{Push: true, Local: dir, Path: "/data"}, nil)
+		if got, err := os.ReadFile(filepath.Join(dir, "a")); err != nil || string(got) != "content" {
+			t.Errorf("%q, %v", got, err)
+		}
+	})
+}
+
+func want1(index int, offset uint64) want { return want{index: index, offset: offset} }

@@ -116,7 +116,7 @@ func (p *profile) provider(file *ini.File, name string, been map[string]bool) (c
 }
 
 func text(section *ini.Section, key string) string {
-	return strings.TrimSpace(section.Key(key).String())
+	return strings.TrimSpace(section.Key(key).Value()) // String would take %(…)s in a key for a reference
 }
 
 // assume takes on the role of section, with the keys or the token that it names for that.
