@@ -30,6 +30,7 @@ type Saved struct {
 	Snapshot    Snapshot
 	Incremental int64 // bytes that were read: of files that are new, or have changed
 	Failed      int64 // problems, more than are listed if there are many
+	Lost        int64 // of these, names that were there and could not be read
 	Problems    []Problem
 }
 
@@ -40,6 +41,8 @@ const MaxProblems = 100
 type Problem struct {
 	Path string `json:"path"`
 	Text string `json:"text"`
+	// Changing says that the name vanished, or its content changed, while the volume was saved, as in volumes that are in use.
+	Changing bool `json:"changing,omitempty"`
 }
 
 // Usage is what a repository holds.

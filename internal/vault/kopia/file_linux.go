@@ -83,7 +83,7 @@ func (s *saver) content(ctx context.Context, b *branch, name string, e *snapshot
 	defer unix.Close(fd)
 	var now unix.Stat_t
 	if err := unix.Fstat(fd, &now); err != nil || now.Mode&unix.S_IFMT != unix.S_IFREG || now.Ino != stat.Ino {
-		return errRead{errors.Join(errors.New("it was replaced while the volume was saved"), err)}
+		return errRead{errors.Join(errChanging{"it was replaced while the volume was saved"}, err)}
 	}
 	f := &reading{fd: fd, size: stat.Size, sparse: stat.Blocks*512 < stat.Size}
 	e.ObjectID, e.FileSize, err = s.copy(ctx, f, e.Name)
@@ -91,7 +91,7 @@ func (s *saver) content(ctx context.Context, b *branch, name string, e *snapshot
 		return err
 	}
 	if err := unix.Fstat(fd, &now); err == nil && (now.Mtim != stat.Mtim || now.Size != stat.Size) {
-		s.problem(b, name, errors.New("it changed while it was read: what is saved of it may be of several moments"))
+		s.problem(b, name, errChanging{"it changed while it was read: what is saved of it may be of several moments"})
 	}
 	return nil
 }

@@ -39,7 +39,7 @@ func (s *session) save(ctx context.Context, root string, old *tree, o vault.Save
 	if err := s.record(ctx, m, walk.extras); err != nil {
 		return vault.Saved{}, err
 	}
-	return vault.Saved{Snapshot: describe(m), Incremental: walk.read.Load(), Failed: walk.failed, Problems: walk.problems}, nil
+	return vault.Saved{Snapshot: describe(m), Incremental: walk.read.Load(), Failed: walk.failed, Lost: walk.lost, Problems: walk.problems}, nil
 }
 
 // splitter is the one of the repository.

@@ -184,7 +184,8 @@ func TestProblems(t *testing.T) {
 		}
 	}})
 	must(t, err)
-	if saved.Snapshot.Files != 300 || saved.Failed != 1 || !strings.Contains(saved.Problems[0].Text, "changed while it was read") || saved.Problems[0].Path != "big" {
+	if saved.Snapshot.Files != 300 || saved.Failed != 1 || !strings.Contains(saved.Problems[0].Text, "changed while it was read") || saved.Problems[0].Path != "big" ||
+		saved.Lost != 0 || !saved.Problems[0].Changing {
 		t.Errorf("%+v", saved)
 	}
 	if _, err := r.Save(t.Context(), filepath.Join(source, "nothing"), someVolume, vault.SaveOptions{}); !errors.Is(err, os.ErrNotExist) {

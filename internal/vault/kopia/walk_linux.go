@@ -41,6 +41,7 @@ type saver struct {
 
 	mu       sync.Mutex
 	failed   int64
+	lost     int64 // of those that failed, what did not only change
 	problems []vault.Problem
 }
 
@@ -100,8 +101,13 @@ func (s *saver) problem(b *branch, name string, err error) {
 	b.builder.AddFailedEntry(path, true, err)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	var changing errChanging
+	is := errors.As(err, &changing)
+	if !is {
+		s.lost++
+	}
 	if s.failed++; len(s.problems) < vault.MaxProblems {
-		s.problems = append(s.problems, vault.Problem{Path: path, Text: err.Error()})
+		s.problems = append(s.problems, vault.Problem{Path: path, Text: err.Error(), Changing: is})
 	}
 }
 
@@ -295,10 +301,15 @@ func permissions(mode uint32) fs.FileMode {
 // vanished says what it means that a name is gone which was there a moment ago.
 func vanished(err error) error {
 	if errors.Is(err, unix.ENOENT) {
-		return errors.New("it vanished while the volume was saved")
+		return errChanging{"it vanished while the volume was saved"}
 	}
 	return err
 }
+
+// errChanging says what happened to a name while the volume was saved.
+type errChanging struct{ text string }
+
+func (e errChanging) Error() string { return e.text }
 
 // count adds up the bytes of the files, for the progress.
 func (s *saver) count(ctx context.Context, at disk, depth int) {
