@@ -58,6 +58,10 @@ type Options struct {
 // processors without work.
 func someVolumes() int { return max(2, min(4, runtime.GOMAXPROCS(0))) }
 
+// parallel is how many files of one volume are read side by side, when so many volumes may be saved at a time: what all of them read at a time bounds
+// the memory, too.
+func parallel(volumes int) int { return max(1, 2*runtime.GOMAXPROCS(0)/volumes) }
+
 // Run works until ctx ends.
 func Run(ctx context.Context, o Options) error {
 	logger := logr.FromSlogHandler(quiet{o.Log.Handler()})
@@ -125,7 +129,10 @@ func add(ctx context.Context, m manager.Manager, o Options, scratch string) erro
 	vs := &volumes{Site: site, node: o.Node, place: o.Place}
 	rs := &repositories{Stores: controller.NewStores(site, &plugin.Folder{Log: o.Log}), cache: scratch}
 	keep := keeper{Site: site, node: o.Node, desk: d, metrics: measured}
-	restoring := keep
+	saving, restoring := keep, keep
+	saving.worker = &backups{volumes: vs, repositories: rs, parallel: parallel(limit)}
+	saving.empty = func() order { return backupOrder{new(velerov1.PodVolumeBackup)} }
+	saving.list = func() client.ObjectList { return new(velerov1.PodVolumeBackupList) }
 	restoring.worker = &restores{volumes: vs, repositories: rs}
 	restoring.empty = func() order { return restoreOrder{new(velerov1.PodVolumeRestore)} }
 	restoring.list = func() client.ObjectList { return new(velerov1.PodVolumeRestoreList) }
@@ -134,6 +141,7 @@ func add(ctx context.Context, m manager.Manager, o Options, scratch string) erro
 		m.AddMetricsServerExtraHandler("/healthz", http.HandlerFunc(h.live)),
 		m.AddMetricsServerExtraHandler("/readyz", http.HandlerFunc(h.ready)),
 		m.Add(h), m.Add(d),
+		saving.add(m, "pod-volume-backup", &velerov1.PodVolumeBackup{}, func(*corev1.Pod) bool { return false }),
 		restoring.add(m, "pod-volume-restore", &velerov1.PodVolumeRestore{}, mayWait),
 	)
 }

@@ -21,9 +21,9 @@ var (
 // task is what is done for one object.
 type task struct {
 	uid   types.UID
-	of    string // what the object is called, of the same kind; see stopNamed
-	alone bool   // nothing else runs beside it: an agent has died of it, or beside it
-	do    func(context.Context)
+	of    string                          // what the object is called, of the same kind; see stopNamed
+	alone bool                            // nothing else runs beside it: an agent has died of it, or beside it
+	do    func(ctx, life context.Context) // life ends with the process, ctx also when the task is called off
 
 	cancel context.CancelCauseFunc // nil: it waits
 }
@@ -49,7 +49,7 @@ func (d *desk) Start(ctx context.Context) error {
 			work, cancel := context.WithCancelCause(ctx)
 			d.begin(t, cancel)
 			all.Go(func() {
-				t.do(work)
+				t.do(work, ctx)
 				cancel(nil)
 				d.end(t)
 			})

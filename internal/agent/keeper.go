@@ -129,7 +129,7 @@ func (k *keeper) now() *metav1.Time { return &metav1.Time{Time: k.Now()} }
 // submit puts an order before the desk.
 func (k *keeper) submit(ctx context.Context, o order, of string, alone bool) error {
 	key := client.ObjectKeyFromObject(o.object())
-	waits := k.desk.submit(&task{uid: o.object().GetUID(), of: of, alone: alone, do: func(ctx context.Context) { k.fly(ctx, key, o.object()) }})
+	waits := k.desk.submit(&task{uid: o.object().GetUID(), of: of, alone: alone, do: func(ctx, life context.Context) { k.fly(ctx, life, key, o.object()) }})
 	k.metrics.queued()
 	if s := o.status(); waits && s.accepted == nil {
 		k.Log.Info("waits for its turn", "object", of, "volume", place(o))
@@ -165,13 +165,15 @@ func (k *keeper) takeOver(ctx context.Context, o order) error {
 }
 
 // fly carries an order out, and writes down what became of it.
-func (k *keeper) fly(ctx context.Context, key client.ObjectKey, seen client.Object) {
+func (k *keeper) fly(ctx, life context.Context, key client.ObjectKey, seen client.Object) {
 	k.metrics.begun()
 	o, run := k.empty(), uuid.NewString()
 	log := k.Log.With("object", o.kind()+"/"+key.Name)
-	claimed, err := k.claim(ctx, key, o, seen, run)
+	last, cancel := outlive(life)
+	defer cancel()
+	claimed, err := k.claim(last, key, o, seen, run)
 	if err != nil || !claimed {
-		if err != nil && ctx.Err() == nil {
+		if err != nil && !apierrors.IsNotFound(err) {
 			log.Warn("could not begin", "error", err)
 		}
 		if context.Cause(ctx) != errCancelled {
@@ -191,9 +193,6 @@ func (k *keeper) fly(ctx context.Context, key client.ObjectKey, seen client.Obje
 	took := k.Now().Sub(begin)
 	k.metrics.ended(o, end.phase, took, end.progress.BytesDone)
 	log.Info("ended", "volume", place(o), "phase", string(end.phase), "message", end.message, "seconds", took.Seconds(), "bytes", end.progress.BytesDone)
-	// The process may be about to end: this is its last word.
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWord)
-	defer cancel()
 	err = k.change(last, key, o, func() bool {
 		if o.object().GetUID() != seen.GetUID() || o.status().phase.final() || claimed && o.object().GetAnnotations()[velerov1.AnnotationRun] != run {
 			return false
@@ -213,8 +212,15 @@ func (k *keeper) fly(ctx context.Context, key client.ObjectKey, seen client.Obje
 	}
 }
 
-// lastWord is how long an end is tried to be written; the kubelet gives a pod half a minute to go.
+// lastWord is how long an end is tried to be written once the process is to end; the kubelet gives a pod half a minute to go.
 const lastWord = 15 * time.Second
+
+// outlive is a context that ends a while after another one: what was begun with the API server is brought to its end.
+func outlive(life context.Context) (context.Context, context.CancelFunc) {
+	last, cancel := context.WithCancel(context.WithoutCancel(life))
+	stop := context.AfterFunc(life, func() { time.AfterFunc(lastWord, cancel) })
+	return last, func() { stop(); cancel() }
+}
 
 // claim marks an order as begun by this run; false: somebody else has come before, or it is not wanted any more.
 func (k *keeper) claim(ctx context.Context, key client.ObjectKey, o order, seen client.Object, run string) (bool, error) {

@@ -41,6 +41,23 @@ type folder struct {
 // path is for opening what is inside. It stays good whatever happens to the names that led here.
 func (f *folder) path() string { return fdPath(f.File) + "/." }
 
+// explain is err with the folder by its name, where it says how it was reached.
+func (f *folder) explain(err error) error {
+	if err == nil || !strings.Contains(err.Error(), fdPath(f.File)) {
+		return err
+	}
+	text := strings.NewReplacer(f.path(), f.shown, fdPath(f.File), f.shown).Replace(err.Error())
+	return explained{err, text}
+}
+
+type explained struct {
+	error
+	text string
+}
+
+func (e explained) Error() string { return e.text }
+func (e explained) Unwrap() error { return e.error }
+
 func (p Place) open(s spot) (*folder, error) {
 	if s.host != "" {
 		return p.openHost(s.host)

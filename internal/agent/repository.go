@@ -4,7 +4,10 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
+	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -12,6 +15,8 @@ import (
 
 	"hozon.dev/hozon/internal/blob"
 	"hozon.dev/hozon/internal/controller"
+	"hozon.dev/hozon/internal/fail"
+	"hozon.dev/hozon/internal/vault/kopia"
 	"hozon.dev/hozon/internal/volume"
 )
 
@@ -21,10 +26,26 @@ const (
 	passwordKey    = "repository-password"
 )
 
-// repositories opens the repositories of locations.
+// repositories opens the repositories of locations. Those that are written to are shared by the tasks that use them at the same time.
 type repositories struct {
 	*controller.Stores
 	cache string // an existing folder
+
+	mu   sync.Mutex
+	open map[repositoryKey]*shared
+}
+
+type repositoryKey struct {
+	bucket    blob.Bucket // another one once the location or its credentials have changed
+	namespace string
+}
+
+type shared struct {
+	once       sync.Once
+	repository *kopia.Repository
+	folder     string
+	err        error
+	users      int
 }
 
 // bucket opens the bucket of a location, and what may open the repositories in it.
@@ -37,7 +58,7 @@ func (r *repositories) bucket(ctx context.Context, location string) (blob.Bucket
 	if err != nil {
 		return nil, nil, err
 	}
-	passwords, err := passwords(ctx, bucket, secret)
+	passwords, err := volume.Passwords(ctx, bucket, secret)
 	return bucket, passwords, err
 }
 
@@ -54,19 +75,60 @@ func (r *repositories) password(ctx context.Context) ([]byte, error) {
 	return secret.Data[passwordKey], nil
 }
 
-// passwords are those of the Secret, if there is one, of the location, and Velero's own.
-func passwords(ctx context.Context, b blob.Bucket, secret []byte) ([]string, error) {
-	var all []string
-	if len(secret) > 0 {
-		own, err := volume.Password(secret)
-		if err != nil {
-			return nil, err
+// writable opens the repository of a namespace, to be given back with release.
+func (r *repositories) writable(ctx context.Context, location, namespace string) (_ *kopia.Repository, release func(context.Context) error, err error) {
+	bucket, passwords, err := r.bucket(ctx, location)
+	if err != nil {
+		return nil, nil, err
+	}
+	key := repositoryKey{bucket, namespace}
+	r.mu.Lock()
+	if r.open == nil {
+		r.open = map[repositoryKey]*shared{}
+	}
+	s := r.open[key]
+	if s == nil {
+		s = &shared{}
+		r.open[key] = s
+	}
+	s.users++
+	r.mu.Unlock()
+	s.once.Do(func() {
+		if s.folder, s.err = os.MkdirTemp(r.cache, "repository-"); s.err == nil {
+			// One that is called off must not take it from the others.
+			s.repository, s.err = volume.OpenWrite(context.WithoutCancel(ctx), bucket, namespace, passwords, s.folder)
 		}
-		all = append(all, own)
+	})
+	if s.err != nil {
+		err := s.err
+		if fail.Is(err, fail.NotFound) {
+			err = fmt.Errorf("%w: the server makes it, see `kubectl -n %s get backuprepositories`", err, r.Namespace)
+		}
+		return nil, nil, errors.Join(err, r.release(context.WithoutCancel(ctx), key, s))
 	}
-	key, err := volume.Key(ctx, b)
-	if key != "" {
-		all = append(all, key)
+	return s.repository, func(ctx context.Context) error { return r.release(ctx, key, s) }, nil
+}
+
+// release closes what nobody uses any more.
+func (r *repositories) release(ctx context.Context, key repositoryKey, s *shared) error {
+	r.mu.Lock()
+	s.users--
+	last := s.users == 0
+	if last || s.err != nil {
+		if r.open[key] == s {
+			delete(r.open, key)
+		}
 	}
-	return append(all, "static-passw0rd"), err
+	r.mu.Unlock()
+	if !last {
+		return nil
+	}
+	var err error
+	if s.repository != nil {
+		err = s.repository.Close(ctx)
+	}
+	if s.folder != "" {
+		err = errors.Join(err, os.RemoveAll(s.folder))
+	}
+	return err
 }

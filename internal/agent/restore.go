@@ -68,11 +68,14 @@ func hasWait(pod *corev1.Pod) bool {
 // owner: a Restore that is over waits for nothing.
 func (r *restores) owner(ctx context.Context, o order) (bool, error) {
 	name := o.object().GetLabels()[velerov1.LabelRestoreName]
+	if name == "" {
+		return true, nil // ordered by hand
+	}
 	var restore velerov1.Restore
 	err := r.Live.Get(ctx, client.ObjectKey{Namespace: r.Namespace, Name: name}, &restore)
 	switch {
-	case name == "" || apierrors.IsNotFound(err):
-		return true, nil // ordered by hand, or by a name that a label has no room for
+	case apierrors.IsNotFound(err):
+		return true, nil // a label may have no room for the name
 	case err != nil:
 		return false, err
 	}
@@ -115,7 +118,7 @@ func (r *restores) work(ctx context.Context, o order, p *progress) (out outcome,
 	stats, err := transfer.Restore(ctx, transfer.Snapshot{Tree: tree}, folder.path(), transfer.Options{Devices: true}, done)
 	out.bytes = done.Passed.Load()
 	if err != nil {
-		return out, err
+		return out, folder.explain(err)
 	}
 	if stats.Failed > 0 {
 		return out, problems("restored", stats.Failed, stats.Problems)
