@@ -12,7 +12,7 @@
 //     following links, so that nothing outside of the receiver's folder is read or written; order, sizes and numbers are checked.
 //   - A file is written beside its place and moved there when it is whole: what was right stays right. What a broken
 //     connection leaves of a big file is gone on from, after both ends have compared the hash of that part.
-//   - Memory is bounded by two batches, of a snapshot also by eight files that are read ahead (three pieces of a megabyte each), the listings of the folders from the root to the current one, and one path for each file
+//   - Memory is bounded by two batches, of a snapshot also by eight files that are written side by side (four pieces of a megabyte each), the listings of the folders from the root to the current one, and one path for each file
 //     with several names.
 //   - What concerns one file (it cannot be read, its name cannot be held) is a Problem of that file and does not end the run; a full
 //     disk or a read-only volume does.

@@ -24,7 +24,7 @@ const (
 	Hard    Type = 'h' // a further name of a file that was sent before
 	Pipe    Type = 'p'
 	Device  Type = 'c' // of either sort, told apart by Mode
-	other   Type = 's' // a socket: never sent
+	Socket  Type = 's' // sent out of repositories only
 )
 
 const (
@@ -216,7 +216,7 @@ func (e *Entry) check() error {
 		return errors.New("not a path below the root")
 	}
 	switch e.Type {
-	case File, Folder, Pipe, Device:
+	case File, Folder, Pipe, Socket, Device:
 		return nil
 	case Symlink:
 		if e.Link == "" || strings.ContainsRune(e.Link, 0) {

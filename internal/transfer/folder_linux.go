@@ -105,7 +105,7 @@ func (f folder) stat(name string, withXattr bool) (Entry, error) {
 	case unix.S_IFCHR, unix.S_IFBLK:
 		e.Type, e.Mode, e.Dev = Device, s.Mode&0xffff, s.Rdev
 	default:
-		e.Type = other
+		e.Type = Socket
 	}
 	if err == nil && withXattr {
 		e.Xattr, err = f.xattrs(name)
@@ -234,6 +234,8 @@ func (f folder) make(name string, e *Entry) error {
 		return unix.Symlinkat(e.Link, f.fd, name)
 	case Pipe:
 		return unix.Mknodat(f.fd, name, unix.S_IFIFO|0o600, 0)
+	case Socket:
+		return unix.Mknodat(f.fd, name, unix.S_IFSOCK|0o600, 0)
 	case Device:
 		kind := e.Mode & unix.S_IFMT
 		if kind != unix.S_IFCHR && kind != unix.S_IFBLK {
@@ -308,6 +310,13 @@ func chownFile(file *os.File, e *Entry) error {
 // chmodFile comes after chownFile, which takes setuid away.
 func chmodFile(file *os.File, e *Entry) error {
 	return unix.Fchmod(int(file.Fd()), e.Mode&permMask)
+}
+
+// keptFile reports whether a file has the owner and the mode that it was given. Some file systems take them and forget them.
+func keptFile(file *os.File, e *Entry) bool {
+	var s unix.Stat_t
+	err := unix.Fstat(int(file.Fd()), &s)
+	return err == nil && s.Uid == e.UID && s.Gid == e.GID && s.Mode&permMask == e.Mode&permMask
 }
 
 // nextData returns where the next bytes that are no hole begin and end, from an offset; size and size if there are none.

@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
-	"errors"
 	"io"
 	"os"
 )
@@ -17,6 +16,7 @@ type output struct {
 	file *os.File // nil: it could not be made, its bytes are thrown away
 	part string
 	at   int64
+	hole bool // what came last was left out
 }
 
 // partName is where a file is written until it is whole: the same for the same file, another one when it has changed.
@@ -113,17 +113,9 @@ func (r *receiver) create(t *task) (*output, error) {
 	if out.in, err = r.files.at(dir); err != nil {
 		return out, err
 	}
-	if t.offset > 0 {
-		if out.file, err = out.in.createFile(out.part, true); err == nil {
-			out.at = t.offset
-			r.progress.pass(t.offset)
-		}
-		return out, err
-	}
-	out.file, err = out.in.createFile(out.part, false)
-	if errors.Is(err, os.ErrExist) {
-		_ = out.in.unlink(out.part)
-		out.file, err = out.in.createFile(out.part, false)
+	if err = out.begin(t.offset > 0); err == nil && t.offset > 0 {
+		out.at = t.offset
+		r.progress.pass(t.offset)
 	}
 	return out, err
 }
@@ -152,12 +144,15 @@ func (r *receiver) complete(t *task, size int64) error {
 	if out.file == nil {
 		return nil
 	}
-	if err := r.finishFile(out, t, size); err != nil {
-		r.drop()
-		return err
+	k, err := out.finish(&t.entry, size, r.owner, r.xattrs)
+	if r.keptOf(t.entry.Path, k); k.unowned {
+		r.owner = false
 	}
-	_, name := split(t.entry.Path)
-	if err := out.in.rename(out.part, name); err != nil {
+	if err == nil {
+		_, name := split(t.entry.Path)
+		err = out.in.rename(out.part, name)
+	}
+	if err != nil {
 		r.drop()
 		return err
 	}
@@ -165,47 +160,8 @@ func (r *receiver) complete(t *task, size int64) error {
 	return nil
 }
 
-func (r *receiver) finishFile(out *output, t *task, size int64) error {
-	e := &t.entry
-	if out.at != size { // it ends with a hole
-		if err := out.file.Truncate(size); err != nil {
-			return err
-		}
-	}
-	if r.owner {
-		if err := r.chowned(chownFile(out.file, e)); err != nil {
-			return err
-		}
-	} else if int(e.UID) != os.Geteuid() {
-		r.stats.Unowned = true
-	}
-	r.adapt(e)
-	if err := chmodFile(out.file, e); err != nil {
-		return err
-	}
-	if len(e.Xattr) > 0 && r.xattrs {
-		if err := out.in.setXattrs(out.part, nil, e.Xattr); err != nil {
-			return err
-		}
-	}
-	if err := out.file.Close(); err != nil {
-		return err
-	}
-	out.file = nil
-	return out.in.setTimes(out.part, e)
-}
-
 // drop gives the current file up.
-func (r *receiver) drop() {
-	out := r.current
-	if out.file != nil {
-		out.file.Close()
-		out.file = nil
-	}
-	if out.in.fd != none {
-		_ = out.in.unlink(out.part)
-	}
-}
+func (r *receiver) drop() { r.current.drop() }
 
 // closeCurrent leaves the part of a file for the next run.
 func (r *receiver) closeCurrent() {

@@ -24,6 +24,7 @@ type receiver struct {
 	xattrs   bool
 	keepRoot bool // the root's own mode, owner and time stay as they are
 	progress *Progress
+	direct   *direct // how files come when the sender is in this process; nil: as bytes
 
 	stack   []*level // folders from the root to the one whose names are coming
 	tasks   []task   // what waits for bytes, or for those before it
@@ -103,7 +104,7 @@ func (r *receiver) receive(ctx context.Context) error {
 		}
 		switch kind {
 		case frameBatch:
-			err = r.takeBatch(payload)
+			err = r.takeBatch(ctx, payload)
 		case frameData, frameRestart, frameEnd, frameMissing:
 			err = r.takeFile(kind, payload)
 		case frameProblem:
@@ -115,7 +116,7 @@ func (r *receiver) receive(ctx context.Context) error {
 			d := &decoder{b: payload}
 			r.progress.total(int64(d.uint(1<<62)), int64(d.uint(1<<62)))
 		case frameFinal:
-			return r.finish()
+			return r.finish(ctx)
 		default:
 			return corrupt("a message %q that a sender does not send", kind)
 		}
@@ -125,9 +126,14 @@ func (r *receiver) receive(ctx context.Context) error {
 	}
 }
 
-func (r *receiver) finish() error {
+func (r *receiver) finish(ctx context.Context) error {
 	for len(r.stack) > 0 {
 		if err := r.leave(); err != nil {
+			return err
+		}
+	}
+	if r.direct != nil {
+		if err := r.drain(ctx, r.batch); err != nil {
 			return err
 		}
 	}
@@ -140,12 +146,17 @@ func (r *receiver) finish() error {
 	return nil
 }
 
-func (r *receiver) takeBatch(payload []byte) error {
+func (r *receiver) takeBatch(ctx context.Context, payload []byte) error {
 	entries, err := decodeBatch(payload)
 	if err != nil {
 		return err
 	}
 	r.batch++
+	if r.direct != nil {
+		if err := r.drain(ctx, r.batch-2); err != nil {
+			return err
+		}
+	}
 	if len(r.tasks) > 0 && r.tasks[0].batch < r.batch-1 {
 		return corrupt("it goes on without the bytes of %q", r.tasks[0].entry.Path)
 	}
@@ -541,7 +552,12 @@ func (r *receiver) settle(t *task) error {
 	if err != nil || !r.differs(&have, &t.entry, true) {
 		return err
 	}
-	return r.apply(f, ".", &have, &t.entry)
+	if err := r.apply(f, ".", &have, &t.entry); err != nil {
+		return err
+	}
+	now, err := f.stat(".", false)
+	r.keptOf(t.entry.Path, kept{dropped: err == nil && r.owner && (now.UID != t.entry.UID || now.GID != t.entry.GID || now.Mode&permMask != t.entry.Mode&permMask)})
+	return nil
 }
 
 // hardLink makes a further name of a file that is there.

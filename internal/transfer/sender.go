@@ -24,6 +24,8 @@ type sender struct {
 	filter   Filter
 	devices  bool
 	progress *Progress
+	sockets  bool    // are sent: the tree holds them, they are nobody's
+	direct   *direct // how files go when the receiver is in this process; nil: as bytes
 
 	linked map[inode]string // first path of each file with several names
 	batch  []Entry
@@ -152,7 +154,7 @@ func (s *sender) visit(ctx context.Context, f place, name string, e Entry) error
 	switch {
 	case !validPath(e.Path):
 		return s.problem(e.Path, errors.New("too deep or too long a path"))
-	case e.Type == other:
+	case e.Type == Socket && !s.sockets:
 		return s.problem(e.Path, errors.New("a socket is not copied"))
 	case e.Type == Device && !s.devices:
 		return s.problem(e.Path, errors.New("a device is not copied without --devices"))
@@ -254,7 +256,6 @@ func (s *sender) answer(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.expect(ctx, wants)
 	next := 0
 	for _, w := range wants {
 		s.passed(s.before[next:w.index])
@@ -265,17 +266,6 @@ func (s *sender) answer(ctx context.Context) error {
 	}
 	s.passed(s.before[next:])
 	return s.link.flush()
-}
-
-// expect tells the source what will be read. Of files of which the receiver has a part, that is not known.
-func (s *sender) expect(ctx context.Context, wants []want) {
-	var next []*Entry
-	for _, w := range wants {
-		if w.offset == 0 {
-			next = append(next, &s.before[w.index])
-		}
-	}
-	s.source.expect(ctx, next)
 }
 
 // passed counts what the receiver has.
@@ -289,6 +279,9 @@ func (s *sender) sendFile(ctx context.Context, e *Entry, w want) error {
 	if err := ctx.Err(); err != nil {
 		return context.Cause(ctx)
 	}
+	if s.direct != nil {
+		return s.direct.begin(ctx, e, w)
+	}
 	file, err := s.source.openFile(ctx, e)
 	if lost(err) {
 		return err
@@ -297,10 +290,12 @@ func (s *sender) sendFile(ctx context.Context, e *Entry, w want) error {
 		return s.link.send(frameMissing, []byte(err.Error()))
 	}
 	defer file.close()
-	if w.offset > 0 && !s.samePart(ctx, file, w) {
-		w.offset = 0
-		if err := s.link.send(frameRestart); err != nil {
-			return err
+	if w.offset > 0 {
+		if same, _ := samePart(ctx, file, w, s.buf); !same { // what cannot be read is met again
+			w.offset = 0
+			if err := s.link.send(frameRestart); err != nil {
+				return err
+			}
 		}
 	}
 	size, err := s.sendData(ctx, file, e, int64(w.offset))
@@ -322,16 +317,16 @@ func (s *sender) sendFile(ctx context.Context, e *Entry, w want) error {
 type unreadable struct{ error }
 
 // samePart reports whether the receiver's part of a file is the beginning of it.
-func (s *sender) samePart(ctx context.Context, file content, w want) bool {
+func samePart(ctx context.Context, file content, w want, buf []byte) (bool, error) {
 	h := sha256.New()
 	for at := int64(0); at < int64(w.offset); {
-		n, err := file.readAt(ctx, s.buf[:min(int64(len(s.buf)), int64(w.offset)-at)], at)
-		h.Write(s.buf[:n])
+		n, err := file.readAt(ctx, buf[:min(int64(len(buf)), int64(w.offset)-at)], at)
+		h.Write(buf[:n])
 		if at += int64(n); err != nil && at < int64(w.offset) {
-			return false
+			return false, err
 		}
 	}
-	return [sha256.Size]byte(h.Sum(nil)) == w.hash
+	return [sha256.Size]byte(h.Sum(nil)) == w.hash, nil
 }
 
 // sendData sends the bytes from an offset to the size in e, without holes, and returns where the file ended.

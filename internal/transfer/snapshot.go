@@ -46,13 +46,20 @@ func Restore(ctx context.Context, from Snapshot, dir string, o Options, p *Progr
 		owner: !o.NoOwner && os.Geteuid() == 0, xattrs: keeps.Xattrs, keepRoot: whole && !keeps.Root, progress: new(Progress),
 	}
 	defer src.close()
-	s := &sender{source: src, only: only, filter: o.Filter, devices: o.Devices, progress: p}
-	return together(ctx, s, r)
+	s := &sender{source: src, only: only, filter: o.Filter, devices: o.Devices, progress: p, sockets: true}
+	d := newDirect(from.Tree, r, p)
+	r.direct, s.direct = d, d
+	stats, err := together(ctx, s, r)
+	d.end()
+	if keeps.Lost != nil {
+		stats.add(Problem{Text: keeps.Lost.Error()})
+	}
+	return stats, err
 }
 
 // together runs both ends in this process.
-func together(ctx context.Context, s *sender, r *receiver) (Stats, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
+func together(outer context.Context, s *sender, r *receiver) (Stats, error) {
+	ctx, cancel := context.WithCancelCause(outer)
 	defer cancel(nil)
 	receiverIn, senderOut := io.Pipe()
 	senderIn, receiverOut := io.Pipe()
@@ -76,6 +83,9 @@ func together(ctx context.Context, s *sender, r *receiver) (Stats, error) {
 	if e := <-sent; e != nil && (err == nil || errors.Is(err, ErrBroken)) {
 		err = e
 	}
+	if err != nil && outer.Err() != nil {
+		err = context.Cause(outer) // whichever end was heard first
+	}
 	return stats, err
 }
 
@@ -87,7 +97,7 @@ func openSnapshot(ctx context.Context, from Snapshot) (*stored, string, error) {
 	if n.Damage != nil {
 		return nil, "", fmt.Errorf("%s: %w", from.Path, n.Damage)
 	}
-	s := &stored{tree: from.Tree, ahead: ahead{tree: from.Tree}}
+	s := &stored{tree: from.Tree}
 	if n.Type != vault.Folder {
 		if n.Name == "" {
 			return nil, "", fail.Errorf(fail.Unsupported, "the snapshot is of a block device, not of files")
@@ -101,15 +111,12 @@ func openSnapshot(ctx context.Context, from Snapshot) (*stored, string, error) {
 
 // stored is a source in a repository.
 type stored struct {
-	tree  vault.Tree
-	top   *storedPlace
-	ahead ahead
+	tree vault.Tree
+	top  *storedPlace
 }
 
 func (s *stored) root() place { return s.top }
-func (s *stored) close()      { s.ahead.end() }
-
-func (s *stored) expect(ctx context.Context, next []*Entry) { s.ahead.begin(ctx, next) }
+func (s *stored) close()      {}
 
 func (s *stored) open(ctx context.Context, n vault.Node) (*storedPlace, error) {
 	nodes, err := s.tree.List(ctx, n)
@@ -117,9 +124,6 @@ func (s *stored) open(ctx context.Context, n vault.Node) (*storedPlace, error) {
 }
 
 func (s *stored) openFile(ctx context.Context, e *Entry) (content, error) {
-	if next := s.ahead.take(ctx, e); next != nil {
-		return next.open(ctx)
-	}
 	f, err := s.tree.Open(ctx, e.node)
 	return storedFile{f}, err
 }

@@ -11,8 +11,6 @@ import (
 // A source is the tree that a sender sends: a folder of this machine, or a snapshot.
 type source interface {
 	root() place
-	// expect names the files that will be opened next, in this order, and read from front to back.
-	expect(ctx context.Context, next []*Entry)
 	// openFile opens a file that stat has described.
 	openFile(ctx context.Context, e *Entry) (content, error)
 	close()
@@ -48,8 +46,6 @@ func newLocal(top folder) *local { return &local{top: top, files: cursor{root: t
 
 func (l *local) root() place { return localPlace{l.top} }
 func (l *local) close()      { l.files.cut(0) }
-
-func (l *local) expect(context.Context, []*Entry) {} // the system reads ahead by itself
 
 func (l *local) openFile(_ context.Context, e *Entry) (content, error) {
 	dir, name := split(e.Path)

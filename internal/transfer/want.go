@@ -65,7 +65,10 @@ type Stats struct {
 	Problems  []Problem `json:"problems,omitempty"`
 	Would     []string  `json:"would,omitempty"`     // dry run: what would be done, at most maxProblems of them
 	Unowned   bool      `json:"unowned,omitempty"`   // owners were not set, for want of the right to
+	Dropped   int64     `json:"dropped,omitempty"`   // names whose owner or mode the file system did not keep, although it took them
 	Confirmed bool      `json:"confirmed,omitempty"` // the receiver came to the end
+
+	FirstDropped string `json:"firstDropped,omitempty"` // one of those
 }
 
 func (s *Stats) add(p Problem) {

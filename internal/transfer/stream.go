@@ -10,22 +10,11 @@ import (
 	"hozon.dev/hozon/internal/vault"
 )
 
-// Files of a snapshot are fetched, decrypted and checked several at a time, while those before them are written.
-const (
-	aheadFiles = 8       // read side by side
-	aheadPiece = 1 << 20 // bytes of a piece; each file has at most two waiting and one in work
-)
-
-// ahead reads the files that are wanted next, in their order.
-type ahead struct {
-	tree    vault.Tree
-	waiting []*stream // in the order of the wants
-	running int       // of these, from the first on
-}
+// aheadPiece is what a stream reads at once; it has at most two pieces waiting and one in work.
+const aheadPiece = 1 << 20
 
 // A stream is a file that is read by a goroutine of its own.
 type stream struct {
-	path   string
 	node   vault.Node
 	pieces chan piece
 	stop   context.CancelFunc
@@ -34,45 +23,6 @@ type stream struct {
 type piece struct {
 	data []byte
 	err  error // after data; io.EOF at the end
-}
-
-// begin begins with these. Their streams live as long as ctx, which is that of the run.
-func (a *ahead) begin(ctx context.Context, entries []*Entry) {
-	a.end()
-	for _, e := range entries {
-		a.waiting = append(a.waiting, &stream{path: e.Path, node: e.node, pieces: make(chan piece, 2)})
-	}
-	a.fill(ctx)
-}
-
-// end gives up what was not taken.
-func (a *ahead) end() {
-	for _, s := range a.waiting[:a.running] {
-		s.stop()
-	}
-	a.waiting, a.running = nil, 0
-}
-
-// fill keeps enough of them running.
-func (a *ahead) fill(ctx context.Context) {
-	for a.running < min(len(a.waiting), aheadFiles) {
-		s := a.waiting[a.running]
-		own, stop := context.WithCancel(ctx)
-		s.stop = stop
-		go s.run(own, a.tree)
-		a.running++
-	}
-}
-
-// take returns the stream of a file whose turn it is; nil if it is not read ahead.
-func (a *ahead) take(ctx context.Context, e *Entry) *stream {
-	if len(a.waiting) == 0 || a.waiting[0].path != e.Path {
-		return nil
-	}
-	s := a.waiting[0]
-	a.waiting, a.running = a.waiting[1:], a.running-1
-	a.fill(ctx)
-	return s
 }
 
 func (s *stream) run(ctx context.Context, tree vault.Tree) {
