@@ -38,6 +38,7 @@ type Restores struct {
 	Priorities  string        // resources that come first, "-", and last
 	// ResourceTimeout bounds the wait for hooks that name no bound, after everything else is restored.
 	ResourceTimeout time.Duration
+	VolumeTimeout   time.Duration // of the work on one volume
 }
 
 // Add hands the controller to a manager.

@@ -19,6 +19,9 @@ func (r *Restores) complete(ctx context.Context, o *velerov1.Restore) ([]string,
 	s := &o.Spec
 	fill(&s.ItemOperationTimeout, r.ItemTimeout)
 	problems := filter.ValidateRestore(*s)
+	if _, err := volumeTimeout(o); err != nil {
+		problems = append(problems, err.Error())
+	}
 	for _, kind := range filter.NonRestorable() {
 		if !slices.Contains(s.ExcludedResources, kind) {
 			s.ExcludedResources = append(s.ExcludedResources, kind)
@@ -103,7 +106,7 @@ func (r *Restores) checkBackup(ctx context.Context, o *velerov1.Restore) ([]stri
 func leftOut(o *velerov1.Restore) []string {
 	var notes []string
 	if is(o.Spec.RestorePVs) {
-		notes = append(notes, "of the data of volumes, this version restores native snapshots only (spec.restorePVs)")
+		notes = append(notes, "of the data of volumes, this version restores native snapshots and files, but no CSI snapshots (spec.restorePVs)")
 	}
 	return notes
 }

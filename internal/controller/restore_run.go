@@ -63,9 +63,13 @@ func (r *Restores) carryOut(ctx context.Context, o *velerov1.Restore) {
 
 // once is one attempt.
 func (r *Restores) once(ctx context.Context, o *velerov1.Restore) (restore.Result, error) {
-	st, err := r.store(ctx, o)
+	st, location, err := r.store(ctx, o)
 	if err != nil {
 		return restore.Result{}, err
+	}
+	filling := r.filler(o)
+	if attempt(o) > 1 {
+		r.sweepVolumes(ctx, o)
 	}
 	seen := r.follow(ctx, o, func(total, done int) any {
 		return velerov1.RestoreProgress{TotalItems: max(total, done), ItemsRestored: done}
@@ -77,23 +81,23 @@ func (r *Restores) once(ctx context.Context, o *velerov1.Restore) (restore.Resul
 	}
 	making := r.Stores.snapshots()
 	defer making.close()
-	engine := restore.Engine{Target: r.Cluster, Store: st, Now: r.Now, Observe: counting{seen}, Volumes: making}
+	engine := restore.Engine{Target: r.Cluster, Store: st, Now: r.Now, Observe: counting{seen}, Volumes: making, Files: filling}
 	return engine.Run(ctx, asked, restore.Options{
-		Run: run(o), Notes: leftOut(o), Terminating: r.Terminating, Priorities: plan.ParsePriorities(r.Priorities), Again: attempt(o) > 1, HookWait: r.ResourceTimeout, AllowFailed: o.Annotations[velerov1.AnnotationAllowFailed] == "true",
+		Run: run(o), Notes: leftOut(o), Location: location, Terminating: r.Terminating, Priorities: plan.ParsePriorities(r.Priorities), Again: attempt(o) > 1, HookWait: r.ResourceTimeout, AllowFailed: o.Annotations[velerov1.AnnotationAllowFailed] == "true",
 		Check: func(ctx context.Context) error { return r.ours(ctx, o) },
 	})
 }
 
-// store is where the Backup is that a Restore restores from.
-func (r *Restores) store(ctx context.Context, o *velerov1.Restore) (*store.Store, error) {
+// store is where the Backup is that a Restore restores from, and the name of its location.
+func (r *Restores) store(ctx context.Context, o *velerov1.Restore) (*store.Store, string, error) {
 	var b velerov1.Backup
 	if err := r.Live.Get(ctx, r.key(o.Spec.BackupName), &b); apierrors.IsNotFound(err) {
-		return nil, fail.Errorf(fail.NotFound, "Error retrieving backup: %w", err)
+		return nil, "", fail.Errorf(fail.NotFound, "Error retrieving backup: %w", err)
 	} else if err != nil {
-		return nil, fail.Errorf(fail.Transient, "read backup %s: %w", o.Spec.BackupName, err)
+		return nil, "", fail.Errorf(fail.Transient, "read backup %s: %w", o.Spec.BackupName, err)
 	}
 	_, st, err := r.Stores.at(ctx, b.Spec.StorageLocation)
-	return st, err
+	return st, b.Spec.StorageLocation, err
 }
 
 // counting turns what the engine tells into numbers.
@@ -188,7 +192,7 @@ func (r *Restores) settle(ctx context.Context, o *velerov1.Restore) (*velerov1.R
 }
 
 func (r *Restores) leftOf(ctx context.Context, o *velerov1.Restore) (*velerov1.Restore, error) {
-	st, err := r.store(ctx, o)
+	st, _, err := r.store(ctx, o)
 	if err != nil {
 		return nil, err
 	}
@@ -222,6 +226,7 @@ func (r *Restores) conclude(ctx context.Context, o, made *velerov1.Restore) {
 
 // fail writes down a Restore that was not carried out, or not to its end.
 func (r *Restores) fail(ctx context.Context, o *velerov1.Restore, cause error) {
+	defer r.sweepVolumes(ctx, o)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer cancel()
 	phase := velerov1.RestorePhaseFailed

@@ -12,24 +12,41 @@ import (
 	velerov1 "hozon.dev/hozon/api/velero/v1"
 	"hozon.dev/hozon/internal/fail"
 	"hozon.dev/hozon/internal/velero"
+	volumefill "hozon.dev/hozon/internal/volume/fill"
+	"hozon.dev/hozon/internal/volume/order"
 	"hozon.dev/hozon/internal/volume/save"
 )
 
 // saver has the files of a Backup's volumes saved by the agents of the nodes.
 func (r *Backups) saver(b *velerov1.Backup) *save.Saver {
-	return &save.Saver{
-		Server: velero.Client{Cluster: r.Cluster, Namespace: r.Namespace}, Now: r.Now, Log: r.Log,
-		Timeout: r.volumeTime(b), Connect: r.Defaults.ResourceTimeout,
-	}
+	return &save.Saver{Connect: r.Defaults.ResourceTimeout, Desk: order.Desk[velerov1.PodVolumeBackup]{
+		Kind: order.Backups, Server: velero.Client{Cluster: r.Cluster, Namespace: r.Namespace}, Now: r.Now, Log: r.Log, Timeout: volumeTime(b, r.Defaults.VolumeTimeout),
+	}}
 }
 
-// volumeTime bounds the work on one volume. An annotation that is none was refused when the Backup began.
-func (r *Backups) volumeTime(o client.Object) time.Duration {
+// filler has volumes filled by the agents of the nodes.
+func (r *Restores) filler(o *velerov1.Restore) *volumefill.Filler {
+	return &volumefill.Filler{Start: r.ResourceTimeout, Desk: order.Desk[velerov1.PodVolumeRestore]{
+		Kind: order.Restores, Server: velero.Client{Cluster: r.Cluster, Namespace: r.Namespace}, Now: r.Now, Log: r.Log, Timeout: volumeTime(o, r.VolumeTimeout),
+	}}
+}
+
+// volumeTime bounds the work on one volume. An annotation that is none was refused when the object's turn came.
+func volumeTime(o client.Object, otherwise time.Duration) time.Duration {
 	d, err := volumeTimeout(o)
 	if err != nil || d == 0 {
-		return r.Defaults.VolumeTimeout
+		return otherwise
 	}
 	return d
+}
+
+// sweepVolumes ends what runs of a Restore that came to nothing have left under way.
+func (r *Restores) sweepVolumes(ctx context.Context, o *velerov1.Restore) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), sweepTime)
+	defer cancel()
+	if err := r.filler(o).Sweep(ctx, string(o.UID)); err != nil {
+		r.Log.Warn("pods that mounted claims were not removed", "restore", o.Name, "error", err)
+	}
 }
 
 // volumeTimeout is what an object's annotation says; 0: nothing.
@@ -70,7 +87,7 @@ func (r *Backups) sweepVolumes(ctx context.Context, b *velerov1.Backup, committe
 		return
 	}
 	for i := range kept {
-		if err := r.Client.Delete(ctx, &kept[i]); client.IgnoreNotFound(err) != nil {
+		if err := r.Client.Delete(ctx, kept[i]); client.IgnoreNotFound(err) != nil {
 			r.Log.Warn("a volume's backup of a run that came to nothing was not removed", "podVolumeBackup", kept[i].Name, "error", err)
 		}
 	}
@@ -78,7 +95,7 @@ func (r *Backups) sweepVolumes(ctx context.Context, b *velerov1.Backup, committe
 }
 
 // forget has repositories of a location forget what PodVolumeBackups have saved.
-func (s *Stores) forget(_ context.Context, location string, all []velerov1.PodVolumeBackup) error {
+func (s *Stores) forget(_ context.Context, location string, all []*velerov1.PodVolumeBackup) error {
 	for i := range all {
 		if all[i].Status.SnapshotID != "" {
 			return fail.Errorf(fail.Unsupported, "snapshots in the repositories of location %s cannot be removed by this version", location)

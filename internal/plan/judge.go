@@ -64,6 +64,9 @@ func (b *builder) reprovisions(i int) bool {
 		return false
 	}
 	for _, ref := range more.Needs {
+		if b.req.Anew[ref.Name] {
+			return true // also where the backup does not have the volume
+		}
 		if j, ok := b.find(ref); ok {
 			if needed := b.More(j); needed != nil && needed.Volume != nil {
 				return b.gone(j, needed.Volume)

@@ -48,6 +48,7 @@ type Engine struct {
 	Now     func() time.Time
 	Observe Observer // nil: nobody
 	Volumes Volumes  // nil: no volume is made out of a snapshot
+	Files   Filler   // nil: no volume is filled with saved files
 }
 
 // Options modify a run.
@@ -72,6 +73,8 @@ type Options struct {
 	Run string
 	// Notes are warnings that the caller has about the request; they become part of the report.
 	Notes []string
+	// Location is the name that the backup's location has in the target; "": that of the backup's record.
+	Location string
 	// Check, if set, is asked right before the commit whether the run is still the caller's to end; its error ends the run.
 	Check func(ctx context.Context) error
 }
@@ -109,6 +112,7 @@ type run struct {
 	bodies    map[int][]byte // nil: not kept
 	found     findings
 	volumes   volumes
+	files     files
 	anew      anew
 	hooks     hooks
 }

@@ -58,7 +58,7 @@ func (f *feeder) job(step int, body []byte) apply.Job {
 	s := f.stage.Step(step)
 	e := f.run.entries.At(s.Item)
 	f.run.anew.expect(s, e.Ref)
-	return apply.Job{Step: s, Entry: &e, Body: f.run.hooked(s, body)}
+	return apply.Job{Step: s, Entry: &e, Body: f.run.hooked(s, f.run.waits(s.Target, body))}
 }
 
 // sort makes wanted ready to be searched. The steps of a stage mostly are in order.

@@ -93,6 +93,9 @@ func (r *run) scan(ctx context.Context) error {
 		if !relevant(selector, e.Ref) {
 			return nil
 		}
+		if isPod(e.Ref) {
+			r.files.see(e.Ref, e.Body)
+		}
 		entry, err := inspect(e, selector)
 		if err != nil {
 			r.found = append(r.found, finding{words.ref(e.Ref), err})

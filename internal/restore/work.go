@@ -30,6 +30,9 @@ func (r *run) work(ctx context.Context) error {
 	for _, p := range problems {
 		r.report.Warn("", "%s", p.Err)
 	}
+	if err := r.findFiles(ctx); err != nil {
+		return err
+	}
 	if err := r.scan(ctx); err != nil {
 		return err
 	}
@@ -45,14 +48,19 @@ func (r *run) work(ctx context.Context) error {
 	}
 	r.plan, err = plan.Build(r.entries, plan.Request{
 		Spec: r.restore.Spec, Filter: r.filter, Volumes: r.volumes.names(), Clones: r.volumes.clones,
-		Priorities: r.o.Priorities,
+		Anew: r.files.index(r), Priorities: r.o.Priorities,
 	}, facts)
 	if err != nil {
 		return err
 	}
 	r.skips()
 	r.beginHooks(ctx)
+	r.beginFiles(ctx)
 	err = r.apply(ctx)
+	r.endFiles(err)
+	if err == nil {
+		err = context.Cause(ctx)
+	}
 	if err == nil {
 		err = r.giveBack(ctx)
 	}
@@ -97,29 +105,40 @@ func (r *run) apply(ctx context.Context) error {
 		Terminating: r.o.Terminating, Concurrency: r.o.Concurrency, Now: r.Now, Outcome: r.item,
 		Warn: func(text string) { r.report.Warn("", "%s", text) },
 	})
-	for i := range r.plan.Stages {
-		s := &r.plan.Stages[i]
-		r.stage(s.Title(), s.Len())
-		if err := a.Stage(ctx, s.Level, r.feed(ctx, s)); err != nil {
+	for _, stages := range []func() []plan.Stage{
+		func() []plan.Stage { return r.plan.Stages },
+		func() []plan.Stage { return r.plan.Within(a.Held(ctx)) },
+	} {
+		if err := r.stages(ctx, a, stages()); err != nil {
 			return err
 		}
-	}
-	if err := r.again(ctx, a); err != nil {
-		return err
-	}
-	for _, s := range r.plan.Within(a.Held(ctx)) {
-		r.stage(s.Title(), s.Len())
-		if err := a.Stage(ctx, s.Level, r.feed(ctx, &s)); err != nil {
+		if err := r.again(ctx, a); err != nil {
 			return err
 		}
-	}
-	if err := r.again(ctx, a); err != nil {
-		return err
+		r.fillClaims(ctx) // those that came late
 	}
 	for _, w := range a.Finish(ctx) {
 		r.report.Warn(w.Ref.Namespace, "%s", w.Text)
 	}
 	return context.Cause(ctx)
+}
+
+// stages executes stages in order. Claims are filled as soon as they are there, and before there is anything that could use them.
+func (r *run) stages(ctx context.Context, a *apply.Run, stages []plan.Stage) error {
+	for i := range stages {
+		s := &stages[i]
+		if s.Level > plan.Claims {
+			r.fillClaims(ctx)
+		}
+		if s.Level >= plan.Early {
+			r.awaitClaims(ctx)
+		}
+		r.stage(s.Title(), s.Len())
+		if err := a.Stage(ctx, s.Level, r.feed(ctx, s)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // again tries what failed in a way that may pass, until nothing gets on.
@@ -138,6 +157,7 @@ func (r *run) again(ctx context.Context, a *apply.Run) error {
 func (r *run) item(i report.Item) {
 	r.items.Lock()
 	defer r.items.Unlock()
+	i = r.told(i)
 	r.report.Add(i)
 	r.log.item(i)
 	r.startHooks(i)

@@ -197,7 +197,7 @@ func add(m manager.Manager, o Options, plugins *plugin.Folder) error {
 		}},
 		{"restore", &controller.Restores{
 			Site: site, Stores: stores, Flights: restores, Cluster: client,
-			Concurrent: o.Concurrent, ItemTimeout: o.Defaults.ItemTimeout, ResourceTimeout: o.Defaults.ResourceTimeout, Terminating: o.Terminating, Priorities: o.Priorities,
+			Concurrent: o.Concurrent, ItemTimeout: o.Defaults.ItemTimeout, ResourceTimeout: o.Defaults.ResourceTimeout, VolumeTimeout: o.Defaults.VolumeTimeout, Terminating: o.Terminating, Priorities: o.Priorities,
 		}},
 		{"sync", &controller.Syncs{Site: site, Stores: stores, Cluster: client, Period: o.SyncPeriod}},
 		{"deletion", &controller.Deletions{Site: site, Stores: stores, Tallies: tallies}},

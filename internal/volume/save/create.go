@@ -4,18 +4,15 @@ package save
 
 import (
 	"context"
-	"crypto/rand"
-	"errors"
 	"fmt"
-	"strings"
 	"sync"
-	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	velerov1 "hozon.dev/hozon/api/velero/v1"
 	"hozon.dev/hozon/internal/fail"
 	"hozon.dev/hozon/internal/velero"
+	"hozon.dev/hozon/internal/volume/order"
 )
 
 // side is how many calls are under way at the same time.
@@ -36,7 +33,7 @@ func (r *saving) each(tasks []*task, fn func(*task) error) {
 	wg.Wait()
 	for i, t := range tasks {
 		if errs[i] != nil {
-			r.finish(t, errs[i])
+			r.refuse(t, errs[i])
 		}
 	}
 }
@@ -63,7 +60,7 @@ func (r *saving) connectAll(ctx context.Context) {
 	})
 	for _, t := range r.open() {
 		if err := failed[repositoryName(t.backup)]; err != nil {
-			r.finish(t, err)
+			r.refuse(t, err)
 		}
 	}
 }
@@ -118,41 +115,12 @@ func (r *saving) createAll(ctx context.Context) {
 		b := t.backup.DeepCopy()
 		b.TypeMeta = velero.VolumeBackups.TypeMeta()
 		b.Namespace = r.Server.Namespace
-		b.Name = generated(b.GenerateName)
-		made, err := r.create(ctx, b)
+		b.Name = order.Name(b.GenerateName)
+		made, err := r.Create(ctx, b)
 		if err != nil {
 			return err
 		}
-		t.backup, t.made = made, true
+		t.backup = made
 		return nil
 	})
-	for _, t := range r.open() {
-		r.byName[t.backup.Name] = t
-		r.node(t.backup.Spec.Node).moved = r.Now()
-	}
-}
-
-// create makes one. Since the name was chosen here, an answer that is lost does not make two.
-func (r *saving) create(ctx context.Context, b *velerov1.PodVolumeBackup) (*velerov1.PodVolumeBackup, error) {
-	for tries := 0; ; tries++ {
-		made, err := velero.VolumeBackups.Create(ctx, r.Server, b)
-		switch {
-		case err == nil:
-			return made, nil
-		case fail.Is(err, fail.Exists) && tries > 0:
-			return velero.VolumeBackups.Get(ctx, r.Server, b.Name)
-		case !fail.Is(err, fail.Transient) || tries == 5:
-			return nil, err
-		}
-		select {
-		case <-ctx.Done():
-			return nil, errors.Join(context.Cause(ctx), err)
-		case <-time.After(time.Second):
-		}
-	}
-}
-
-// generated is a name as the API server generates them: it leaves room for the five letters.
-func generated(prefix string) string {
-	return prefix[:min(len(prefix), 58)] + strings.ToLower(rand.Text()[:5])
 }

@@ -2,15 +2,10 @@
 
 // Package save has the files of pods' volumes saved by the agents of their nodes: it makes PodVolumeBackups, and says what became of each.
 //
-//	agents of the nodes ──► repositories ready ──► PodVolumeBackups ──► watch until each is final
+//	agents of the nodes ──► repositories ready ──► PodVolumeBackups ──► package order
 //
-// Its nouns: a Saver is a server's way to its agents; a task is one volume.
-//
-// Invariants:
-//   - each volume comes to an end of its own: what goes wrong with one, or with its node, is told of it and keeps no other from being saved;
-//   - nothing is waited for by asking again and again: changes are watched, and a bound counts from the moment at which work on a volume, or before it on another one
-//     of its node, was last seen to begin;
-//   - when Save returns, no PodVolumeBackup of it is under way, unless the API server could not be reached.
+// A Saver is a server's way to its agents. What goes wrong with one volume, its node, or the repository of its namespace, is told of it and keeps no other from
+// being saved.
 //
 // It reads no files (the node agent does), and does not decide which volumes are saved (package policy does).
 package save
@@ -18,34 +13,25 @@ package save
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"time"
 
 	velerov1 "hozon.dev/hozon/api/velero/v1"
-	"hozon.dev/hozon/internal/velero"
+	"hozon.dev/hozon/internal/volume/order"
 )
 
 // Saver has volumes saved. Its fields are set before the first use and not changed.
 type Saver struct {
-	Server velero.Client
-	Now    func() time.Time
-	Log    *slog.Logger
-	// Timeout bounds the time from the beginning of the work on a volume to its end; 0: there is no bound.
-	Timeout time.Duration
+	order.Desk[velerov1.PodVolumeBackup]
 	// Maintenance is the time between two rounds of it in repositories that are new; 0: an hour.
 	Maintenance time.Duration
 	// Connect bounds the wait for a repository; 0: ten minutes.
 	Connect time.Duration
-	// Lost is how long a node may be without an agent while volumes of it are under way; 0: two minutes.
-	Lost time.Duration
 }
 
-// The defaults of a Saver, and how long an agent is given to stop what it was asked to stop.
+// The defaults of a Saver.
 const (
 	defaultMaintenance = time.Hour
 	defaultConnect     = 10 * time.Minute
-	defaultLost        = 2 * time.Minute
-	stopTime           = 30 * time.Second
 )
 
 func or(d, otherwise time.Duration) time.Duration {
@@ -61,54 +47,59 @@ func (s *Saver) Save(ctx context.Context, wanted []*velerov1.PodVolumeBackup, do
 	if len(wanted) == 0 {
 		return
 	}
-	r := &saving{Saver: s, tell: done, byName: map[string]*task{}, nodes: map[string]*node{}}
+	r := &saving{Saver: s, tell: done}
 	for i, w := range wanted {
 		r.tasks = append(r.tasks, &task{i: i, backup: w})
 	}
 	r.checkAgents(ctx)
 	r.connectAll(ctx)
 	r.createAll(ctx)
-	r.await(ctx)
+	open := r.open()
+	given := make([]order.Order[velerov1.PodVolumeBackup], len(open))
+	for i, t := range open {
+		given[i] = order.Order[velerov1.PodVolumeBackup]{Object: t.backup, Node: t.backup.Spec.Node}
+	}
+	s.Await(ctx, selector(wanted[0]), given, func(i int, made *velerov1.PodVolumeBackup, err error) { done(open[i].i, made, err) })
 }
+
+func selector(b *velerov1.PodVolumeBackup) string {
+	return velerov1.LabelBackupUID + "=" + b.Labels[velerov1.LabelBackupUID]
+}
+
+// Stop ends PodVolumeBackups of one backup that nobody waits for any more, and returns them all as they ended.
+func (s *Saver) Stop(ctx context.Context, left []velerov1.PodVolumeBackup) []*velerov1.PodVolumeBackup {
+	if len(left) == 0 {
+		return nil
+	}
+	given := make([]order.Order[velerov1.PodVolumeBackup], len(left))
+	for i := range left {
+		given[i] = order.Order[velerov1.PodVolumeBackup]{Object: &left[i], Node: left[i].Spec.Node}
+	}
+	return s.Desk.Stop(ctx, selector(&left[0]), given, errAbandoned)
+}
+
+var errAbandoned = errors.New("the run that it belonged to has come to nothing")
 
 // task is one volume.
 type task struct {
 	i      int
-	backup *velerov1.PodVolumeBackup // as it was last seen
-	made   bool                      // it is in the cluster
-	over   bool                      // done was told
-	began  time.Time                 // when the work was seen to begin; zero: it has not
-	ending time.Time                 // when the agent was asked to stop; zero: it was not
-	reason error                     // why it was
+	backup *velerov1.PodVolumeBackup
+	over   bool // done was told
 }
 
-// node is what is known of a node.
-type node struct {
-	agent bool      // is there and ready
-	lost  time.Time // since when it is not
-	moved time.Time // when the work on some volume there was last seen to get on
-}
-
-// saving is the state of one Save.
+// saving is the state of one Save until the agents work.
 type saving struct {
 	*Saver
-	tell   func(int, *velerov1.PodVolumeBackup, error)
-	tasks  []*task
-	byName map[string]*task
-	nodes  map[string]*node
+	tell  func(int, *velerov1.PodVolumeBackup, error)
+	tasks []*task
 }
 
-// finish tells of the end of a task, once.
-func (r *saving) finish(t *task, err error) {
-	if t.over {
-		return
+// refuse tells of a volume of which nothing is begun.
+func (r *saving) refuse(t *task, err error) {
+	if !t.over {
+		t.over = true
+		r.tell(t.i, nil, err)
 	}
-	t.over = true
-	made := t.backup
-	if !t.made {
-		made = nil
-	}
-	r.tell(t.i, made, err)
 }
 
 // open are the tasks that are not over.
@@ -122,23 +113,14 @@ func (r *saving) open() []*task {
 	return out
 }
 
-// Stop ends PodVolumeBackups of one backup that nobody waits for any more, and returns them all as they ended.
-func (s *Saver) Stop(ctx context.Context, left []velerov1.PodVolumeBackup) []velerov1.PodVolumeBackup {
-	r := &saving{Saver: s, tell: func(int, *velerov1.PodVolumeBackup, error) {}, byName: map[string]*task{}, nodes: map[string]*node{}}
-	for i := range left {
-		t := &task{i: i, backup: &left[i], made: true}
-		r.tasks = append(r.tasks, t)
-		r.byName[t.backup.Name] = t
-		if r.judge(t, false); !t.over {
-			r.stop(ctx, t, errAbandoned)
+// checkAgents ends the tasks on nodes whose agents do not work: they are not waited for.
+func (r *saving) checkAgents(ctx context.Context) {
+	agents, err := order.FindAgents(ctx, r.Server)
+	for _, t := range r.tasks {
+		if err != nil {
+			r.refuse(t, err)
+		} else if err := agents.Check(t.backup.Spec.Node); err != nil {
+			r.refuse(t, err)
 		}
 	}
-	r.await(ctx)
-	out := make([]velerov1.PodVolumeBackup, len(left))
-	for i, t := range r.tasks {
-		out[i] = *t.backup
-	}
-	return out
 }
-
-var errAbandoned = errors.New("the run that it belonged to has come to nothing")

@@ -22,6 +22,7 @@ import (
 	"hozon.dev/hozon/internal/cluster/clustertest"
 	"hozon.dev/hozon/internal/object"
 	"hozon.dev/hozon/internal/velero"
+	"hozon.dev/hozon/internal/volume/order"
 )
 
 // These tests write down by hand what agents would: they are about what a server makes of that. test/podvolume has real agents.
@@ -29,6 +30,8 @@ import (
 func TestMain(m *testing.M) { clustertest.Main(m) }
 
 var definitions sync.Once
+
+var podType = object.Type{Version: "v1", Resource: "pods", Kind: "Pod", Namespaced: true}
 
 // world is a namespace with an agent's pod on node a, in a cluster without nodes.
 type world struct {
@@ -60,7 +63,9 @@ func newWorld(t *testing.T) *world {
 }
 
 func (w *world) saver() *Saver {
-	return &Saver{Server: w.server, Now: time.Now, Log: slog.New(slog.DiscardHandler), Connect: 5 * time.Second}
+	return &Saver{Connect: 5 * time.Second, Desk: order.Desk[velerov1.PodVolumeBackup]{
+		Kind: order.Backups, Server: w.server, Now: time.Now, Log: slog.New(slog.DiscardHandler),
+	}}
 }
 
 func (w *world) write(t object.Type, o any) {

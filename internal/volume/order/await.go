@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package save
+package order
 
 import (
 	"cmp"
@@ -14,25 +14,24 @@ import (
 	velerov1 "hozon.dev/hozon/api/velero/v1"
 	"hozon.dev/hozon/internal/cluster"
 	"hozon.dev/hozon/internal/fail"
-	"hozon.dev/hozon/internal/velero"
 )
 
 // change is something that happened in the cluster.
-type change struct {
-	backup *velerov1.PodVolumeBackup
-	gone   bool
-	agent  *cluster.Event
-	err    error // nothing can be watched any more
+type change[T any] struct {
+	order *T
+	gone  bool
+	agent *cluster.Event
+	err   error // nothing can be watched any more
 }
 
 // await follows what the agents do until every task is over.
-func (r *saving) await(ctx context.Context) {
+func (r *waiting[T]) await(ctx context.Context) {
 	if len(r.open()) == 0 {
 		return
 	}
 	watching, stop := context.WithCancel(context.WithoutCancel(ctx)) // also while what was asked to stop stops
 	defer stop()
-	changes := make(chan change)
+	changes := make(chan change[T])
 	r.follow(watching, changes)
 	ended := ctx.Done()
 	for open := r.open(); len(open) > 0; open = r.open() {
@@ -53,27 +52,26 @@ func (r *saving) await(ctx context.Context) {
 }
 
 // follow sends on what happens to the backup's volumes and to the agents.
-func (r *saving) follow(ctx context.Context, changes chan<- change) {
-	send := func(c change) bool {
+func (r *waiting[T]) follow(ctx context.Context, changes chan<- change[T]) {
+	send := func(c change[T]) bool {
 		select {
 		case changes <- c:
 		case <-ctx.Done():
 		}
 		return ctx.Err() != nil
 	}
-	selector := velerov1.LabelBackupUID + "=" + r.tasks[0].backup.Labels[velerov1.LabelBackupUID]
 	go func() {
-		err := velero.VolumeBackups.Follow(ctx, r.Server, selector, func(b *velerov1.PodVolumeBackup, gone bool) bool { return send(change{backup: b, gone: gone}) })
-		send(change{err: err})
+		err := r.Kind.Follow(ctx, r.Server, r.selector, func(o *T, gone bool) bool { return send(change[T]{order: o, gone: gone}) })
+		send(change[T]{err: err})
 	}()
 	go func() {
-		err := r.Server.Cluster.Follow(ctx, podType, r.Server.Namespace, agentSelector, func(e cluster.Event) bool { return send(change{agent: &e}) })
-		send(change{err: err})
+		err := r.Server.Cluster.Follow(ctx, podType, r.Server.Namespace, agentSelector, func(e cluster.Event) bool { return send(change[T]{agent: &e}) })
+		send(change[T]{err: err})
 	}()
 }
 
 // take takes note of a change.
-func (r *saving) take(ctx context.Context, c change) {
+func (r *waiting[T]) take(ctx context.Context, c change[T]) {
 	switch {
 	case c.err != nil:
 		for _, t := range r.open() {
@@ -81,25 +79,25 @@ func (r *saving) take(ctx context.Context, c change) {
 		}
 	case c.agent != nil:
 		r.agentChanged(*c.agent)
-	case c.backup != nil:
-		t := r.byName[c.backup.Name]
-		if t == nil || t.over || t.backup.UID != c.backup.UID {
+	case c.order != nil:
+		t := r.byName[meta(c.order).GetName()]
+		if t == nil || t.over || meta(t.order).GetUID() != meta(c.order).GetUID() {
 			return
 		}
-		t.backup = c.backup
+		t.order = c.order
 		r.judge(t, c.gone)
 	}
 }
 
 // judge sees how far a task is.
-func (r *saving) judge(t *task, gone bool) {
-	st := t.backup.Status
+func (r *waiting[T]) judge(t *task[T], gone bool) {
+	st := r.Kind.State(t.order)
 	switch st.Phase {
 	case velerov1.PodVolumeBackupPhaseCompleted:
-		r.node(t.backup.Spec.Node).moved = r.Now()
+		r.node(t.node).moved = r.Now()
 		r.finish(t, nil)
 	case velerov1.PodVolumeBackupPhaseFailed, velerov1.PodVolumeBackupPhaseCanceled:
-		r.node(t.backup.Spec.Node).moved = r.Now()
+		r.node(t.node).moved = r.Now()
 		err := t.reason
 		if err == nil {
 			err = errors.New(cmp.Or(st.Message, "the node agent says "+string(st.Phase)+" and no more"))
@@ -108,11 +106,11 @@ func (r *saving) judge(t *task, gone bool) {
 	case velerov1.PodVolumeBackupPhaseInProgress:
 		if t.began.IsZero() {
 			t.began = r.Now()
-			r.node(t.backup.Spec.Node).moved = t.began
+			r.node(t.node).moved = t.began
 		}
 	}
 	if gone && !t.over {
-		r.finish(t, fail.Errorf(fail.NotFound, "somebody deleted PodVolumeBackup %s/%s while it was under way", t.backup.Namespace, t.backup.Name))
+		r.finish(t, fail.Errorf(fail.NotFound, "somebody deleted %s %s/%s while it was under way", r.Kind.Kind.Kind, r.Server.Namespace, meta(t.order).GetName()))
 	}
 }
 
@@ -120,18 +118,21 @@ func (r *saving) judge(t *task, gone bool) {
 const never = 24 * time.Hour
 
 // due is when something has to be done about a task that nobody has heard of until then.
-func (r *saving) due(t *task) time.Time {
-	n, due := r.node(t.backup.Spec.Node), r.Now().Add(never)
+func (r *waiting[T]) due(t *task[T]) time.Time {
+	n, due := r.node(t.node), r.Now().Add(never)
 	earlier := func(at time.Time) {
 		if at.Before(due) {
 			due = at
 		}
 	}
 	if !t.ending.IsZero() {
+		if t.began.IsZero() {
+			return t.ending.Add(idleTime)
+		}
 		return t.ending.Add(stopTime)
 	}
 	if !n.agent {
-		earlier(n.lost.Add(or(r.Lost, defaultLost)))
+		earlier(n.lost.Add(r.lost()))
 	}
 	if r.Timeout > 0 {
 		from := t.began
@@ -144,7 +145,7 @@ func (r *saving) due(t *task) time.Time {
 }
 
 // next is when something has to be done, at the latest.
-func (r *saving) next(open []*task) time.Time {
+func (r *waiting[T]) next(open []*task[T]) time.Time {
 	next := r.Now().Add(never)
 	for _, t := range open {
 		if due := r.due(t); due.Before(next) {
@@ -155,55 +156,52 @@ func (r *saving) next(open []*task) time.Time {
 }
 
 // overdue does something about the tasks whose time has come.
-func (r *saving) overdue(ctx context.Context, open []*task) {
+func (r *waiting[T]) overdue(ctx context.Context, open []*task[T]) {
 	now := r.Now()
 	for _, t := range open {
 		if r.due(t).After(now) {
 			continue
 		}
-		n := r.node(t.backup.Spec.Node)
+		n := r.node(t.node)
 		switch {
 		case !t.ending.IsZero():
 			r.force(ctx, t)
 		case !n.agent:
-			t.reason = fail.Errorf(fail.NotFound, "the node agent on node %s has been gone for %s: the node is down, or the agent does not start there", t.backup.Spec.Node, or(r.Lost, defaultLost))
+			t.reason = fail.Errorf(fail.NotFound, "the node agent on node %s has been gone for %s: the node is down, or the agent does not start there", t.node, r.lost())
 			r.force(ctx, t)
 		case t.began.IsZero():
-			r.stop(ctx, t, fail.Errorf(fail.Transient, "the node agent on node %s has begun nothing for %s", t.backup.Spec.Node, r.Timeout))
+			r.stop(ctx, t, fail.Errorf(fail.Transient, "the node agent on node %s has begun nothing for %s", t.node, r.Timeout))
 		default:
-			r.stop(ctx, t, fail.Errorf(fail.Transient, "it took longer than %s: raise --fs-backup-timeout of the server, or give the backup the annotation %s", r.Timeout, velerov1.AnnotationPodVolumeTimeout))
+			r.stop(ctx, t, fail.Errorf(fail.Transient, "it took longer than %s: raise --fs-backup-timeout of the server, or give the object the annotation %s", r.Timeout, velerov1.AnnotationPodVolumeTimeout))
 		}
 	}
 }
 
 // stop asks the agent to stop.
-func (r *saving) stop(ctx context.Context, t *task, reason error) {
+func (r *waiting[T]) stop(ctx context.Context, t *task[T], reason error) {
 	if !t.ending.IsZero() {
 		return
 	}
 	t.ending, t.reason = r.Now(), reason
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTime)
 	defer cancel()
-	if _, err := velero.VolumeBackups.Patch(ctx, r.Server, t.backup.Name, map[string]any{"spec": map[string]any{"cancel": true}}); err != nil {
-		r.Log.Warn("a volume's backup was not asked to stop", "podVolumeBackup", t.backup.Name, "error", err)
+	if _, err := r.Kind.Patch(ctx, r.Server, meta(t.order).GetName(), map[string]any{"spec": map[string]any{"cancel": true}}); err != nil {
+		r.Log.Warn("a node agent was not asked to stop", "object", meta(t.order).GetName(), "error", err)
 	}
 }
 
 // force ends a task whose agent does not.
-func (r *saving) force(ctx context.Context, t *task) {
+func (r *waiting[T]) force(ctx context.Context, t *task[T]) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTime)
 	defer cancel()
-	made, err := velero.VolumeBackups.Patch(ctx, r.Server, t.backup.Name, map[string]any{
-		"spec": map[string]any{"cancel": true},
-		"status": map[string]any{
-			"phase": velerov1.PodVolumeBackupPhaseFailed, "message": t.reason.Error(), "completionTimestamp": metav1.NewTime(r.Now()),
-		},
-	})
-	if err != nil {
-		r.Log.Warn("the end of a volume's backup was not written down", "podVolumeBackup", t.backup.Name, "error", err)
-		t.backup.Status.Phase, t.backup.Status.Message = velerov1.PodVolumeBackupPhaseFailed, t.reason.Error()
-	} else {
-		t.backup = made
+	status := map[string]any{
+		"phase": velerov1.PodVolumeBackupPhaseFailed, "message": t.reason.Error(), "completionTimestamp": metav1.NewTime(r.Now()),
 	}
+	ended, err := r.Kind.Patch(ctx, r.Server, meta(t.order).GetName(), map[string]any{"spec": map[string]any{"cancel": true}, "status": status})
+	if err != nil {
+		r.Log.Warn("the end of an order was not written down", "object", meta(t.order).GetName(), "error", err)
+		ended = failed(t.order, status)
+	}
+	t.order = ended
 	r.finish(t, t.reason)
 }
