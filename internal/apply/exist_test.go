@@ -213,3 +213,34 @@ func TestDryRun(t *testing.T) {
 }
 
 func envNamed(restore string) rule.Env { return rule.Env{Restore: restore} }
+
+// TestPreservedPortIsTaken: with preserveNodePorts a Service whose port another one has fails, and the port and who refused it are named; without it, it gets another
+// port, and a warning says both. A dry run says so before.
+func TestPreservedPortIsTaken(t *testing.T) {
+	const service = `{"apiVersion":"v1","kind":"Service","metadata":{"name":"%s","namespace":"NS","managedFields":[{"manager":"m","operation":"Update","apiVersion":"v1","time":"2020-01-01T00:00:00Z",
+		"fieldsType":"FieldsV1","fieldsV1":{"f:spec":{"f:ports":{"k:{\"port\":80,\"protocol\":\"TCP\"}":{"f:nodePort":{}}}}}}]},
+		"spec":{"type":"NodePort","selector":{"a":"b"},"ports":[{"port":80,"protocol":"TCP","nodePort":%d}]}}`
+	for port, preserve := range map[int]bool{30777: true, 30778: false} {
+		t.Run(fmt.Sprintf("preserve %v", preserve), func(t *testing.T) {
+			c := clustertest.Shared(t)
+			k, ns := client(t, c), c.Namespace(t)
+			create(t, c, ns, fmt.Sprintf(`{"apiVersion":"v1","kind":"Service","metadata":{"name":"holder","namespace":"NS"},"spec":{"type":"NodePort","ports":[{"port":80,"nodePort":%d}]}}`, port))
+			for _, dry := range []bool{true, false} {
+				o := apply.Options{DryRun: dry, Env: rule.Env{PreserveNodePorts: preserve}}
+				out := restore(t, k, velerov1.RestoreSpec{}, o, save(t, ns, fmt.Sprintf(service, "web", port)))
+				ref := "services/" + ns + "/web"
+				if preserve {
+					out.has(t, ref, "failed")
+					if !strings.Contains(out.reasons[ref], fmt.Sprint(port)) || !strings.Contains(out.reasons[ref], "provided port is already allocated") {
+						t.Errorf("dry run %v: %q", dry, out.reasons[ref])
+					}
+					continue
+				}
+				out.has(t, ref, "created")
+				if len(out.warnings) != 1 || !strings.Contains(out.warnings[0], fmt.Sprintf("node port %d is taken: it has ", port)) {
+					t.Errorf("dry run %v: %q", dry, out.warnings)
+				}
+			}
+		})
+	}
+}

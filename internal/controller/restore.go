@@ -36,9 +36,10 @@ type Restores struct {
 	ItemTimeout time.Duration
 	Terminating time.Duration // how long namespaces that are being deleted are waited for
 	Priorities  string        // resources that come first, "-", and last
-	// ResourceTimeout bounds the wait for hooks that name no bound, after everything else is restored.
+	// ResourceTimeout bounds the wait for hooks that name no bound, after everything else is restored, and for volumes that are made anew.
 	ResourceTimeout time.Duration
 	VolumeTimeout   time.Duration // of the work on one volume
+	ByTarget        bool          // objects that were saved in several versions are restored in the target's
 }
 
 // Add hands the controller to a manager.

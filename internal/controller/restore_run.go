@@ -81,9 +81,9 @@ func (r *Restores) once(ctx context.Context, o *velerov1.Restore) (restore.Resul
 	}
 	making := r.Stores.snapshots()
 	defer making.close()
-	engine := restore.Engine{Target: r.Cluster, Store: st, Now: r.Now, Observe: counting{seen}, Volumes: making, Files: filling}
+	engine := restore.Engine{Target: r.Cluster, Store: st, Now: r.Now, Observe: counting{seen}, Volumes: making, Files: filling, ByTarget: r.ByTarget}
 	return engine.Run(ctx, asked, restore.Options{
-		Run: run(o), Notes: leftOut(o), Location: location, Terminating: r.Terminating, Priorities: plan.ParsePriorities(r.Priorities), Again: attempt(o) > 1, HookWait: r.ResourceTimeout, AllowFailed: o.Annotations[velerov1.AnnotationAllowFailed] == "true",
+		Run: run(o), Notes: leftOut(o), Location: location, Terminating: r.Terminating, Priorities: plan.ParsePriorities(r.Priorities), Again: attempt(o) > 1, HookWait: r.ResourceTimeout, VolumeWait: r.ResourceTimeout, AllowFailed: o.Annotations[velerov1.AnnotationAllowFailed] == "true",
 		Check: func(ctx context.Context) error { return r.ours(ctx, o) },
 	})
 }

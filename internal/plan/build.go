@@ -21,6 +21,7 @@ type builder struct {
 
 	types       map[string]map[string]bool // group-resource → served versions
 	chosen      *finder                    // one entry an object
+	favourites  map[string]string          // group-resource → the version that the target prefers
 	definitions map[string]int             // group-resource → the CustomResourceDefinition that brings it
 	taken       []bool                     // of each entry
 	left        map[int]verdict            // entries that are taken and left out

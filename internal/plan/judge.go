@@ -29,6 +29,9 @@ func (b *builder) verdict(i int) verdict {
 	if reason := b.skip(i); reason != "" {
 		return verdict{reason: reason}
 	}
+	if reason := b.unstored(i); reason != "" {
+		return verdict{reason: reason}
+	}
 	if !b.available(i) {
 		return verdict{b.word(b.absence(i)), true}
 	}

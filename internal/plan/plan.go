@@ -29,6 +29,8 @@ type Facts struct {
 	Templates map[object.Ref]Template
 	// Renames are the custom resources ("gears.example.com") whose versions differ in nothing but their name: the target converts none.
 	Renames map[string]bool
+	// Aggregated are the versions of groups that other servers than the API server answer for.
+	Aggregated []GroupVersion
 }
 
 // Template is what makes the pods of a workload: hashes by rule.Workload.
@@ -44,6 +46,8 @@ type Request struct {
 	Anew map[string]bool
 	// Clones are the new names of volumes whose own is taken.
 	Clones map[string]string
+	// Versions choose among those of an object that was saved in several.
+	Versions Versions
 	// Priorities are what the user wants first and last, of kinds that the plan has no place for.
 	Priorities Priorities
 }

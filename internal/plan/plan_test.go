@@ -141,6 +141,13 @@ func build(t *testing.T, part map[string][]byte) (name, text string) {
 			}
 		}
 	}
+	for i, t := range facts.Types {
+		facts.Types[i].Preferred = in(strings.Fields(string(part["favourites"])), t.GroupResource()+"/"+t.Version)
+	}
+	for name := range strings.FieldsSeq(string(part["aggregated"])) {
+		group, version, _ := strings.Cut(name, "/")
+		facts.Aggregated = append(facts.Aggregated, plan.GroupVersion{Group: group, Version: version})
+	}
 	types := slices.Clone(facts.Types)
 	for _, e := range entries {
 		types = append(types, object.Type{Group: e.Ref.Group, Version: e.Version, Resource: e.Ref.Resource, Kind: e.Kind, Namespaced: e.Ref.Namespace != ""})
@@ -153,7 +160,7 @@ func build(t *testing.T, part map[string][]byte) (name, text string) {
 	for _, e := range entries {
 		packed.Add(e)
 	}
-	p, err := plan.Build(packed, plan.Request{Spec: spec, Filter: f, Volumes: set(part["snapshots"]), Anew: set(part["anew"])}, facts)
+	p, err := plan.Build(packed, plan.Request{Spec: spec, Filter: f, Volumes: set(part["snapshots"]), Anew: set(part["anew"]), Versions: versions(part["versions"])}, facts)
 	if err != nil {
 		if !fail.Is(err, fail.Invalid) {
 			t.Errorf("error %v is of kind %v", err, fail.Of(err))
@@ -173,6 +180,17 @@ func set(names []byte) map[string]bool {
 		out[name] = true
 	}
 	return out
+}
+
+// versions reads "gears.example.com v2 v1" lines; with any text the target's preference counts.
+func versions(text []byte) plan.Versions {
+	v := plan.Versions{ByTarget: len(text) > 0, Order: map[string][]string{}}
+	for line := range strings.Lines(string(text)) {
+		if words := strings.Fields(line); len(words) > 1 {
+			v.Order[words[0]] = words[1:]
+		}
+	}
+	return v
 }
 
 func replace(a *txtar.Archive, name, text string) {

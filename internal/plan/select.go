@@ -7,32 +7,6 @@ import (
 	"hozon.dev/hozon/internal/object"
 )
 
-// choose picks one entry an object: the version that was preferred at the backup if the target has it, else any that
-// the target has, else one that can be written in a version that it has, else the preferred one.
-func (b *builder) choose() {
-	b.chosen = newFinder(b.Entries)
-	for i := range b.Len() {
-		slot := b.chosen.slot(i)
-		if *slot == 0 || b.rank(i) > b.rank(int(*slot-1)) {
-			*slot = uint32(i) + 1
-		}
-	}
-}
-
-func (b *builder) rank(i int) int {
-	rank := 0
-	switch {
-	case b.served(i):
-		rank += 4
-	case b.conversion(i) != "":
-		rank += 2
-	}
-	if b.records.at(i).flags&preferred != 0 {
-		rank++
-	}
-	return rank
-}
-
 // sel marks the entries that the spec takes, and what those need.
 func (b *builder) sel() {
 	for i := range b.Len() {

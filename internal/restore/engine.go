@@ -49,6 +49,8 @@ type Engine struct {
 	Observe Observer // nil: nobody
 	Volumes Volumes  // nil: no volume is made out of a snapshot
 	Files   Filler   // nil: no volume is filled with saved files
+	// ByTarget restores objects that were saved in several versions in the one that the target prefers, or the user (feature EnableAPIGroupVersions).
+	ByTarget bool
 }
 
 // Options modify a run.
@@ -95,15 +97,17 @@ const (
 // run is the state of one Run.
 type run struct {
 	*Engine
-	o       Options
-	restore *velerov1.Restore
-	backup  *velerov1.Backup
-	index   *store.Manifest // nil: another tool made the backup, and there is no index
-	items   sync.Mutex      // guards report.Items and Counts, and calls of the observer
-	report  report.Report
-	log     *logbook
-	filter  *filter.Filter
-	fine    filter.Fine // of the policy that the spec names
+	o        Options
+	restore  *velerov1.Restore
+	backup   *velerov1.Backup
+	index    *store.Manifest // nil: another tool made the backup, and there is no index
+	items    sync.Mutex      // guards report.Items and Counts, and calls of the observer
+	report   report.Report
+	log      *logbook
+	filter   *filter.Filter
+	versions plan.Versions
+	replace  replacements
+	fine     filter.Fine // of the policy that the spec names
 	// modifiers change objects as the user has asked for; nil: none do.
 	modifiers *modify.Rules
 	types     []object.Type // all versions that the target serves
@@ -216,6 +220,12 @@ func (r *run) admit(ctx context.Context) error {
 		return err
 	}
 	if err := r.loadPolicy(ctx); err != nil {
+		return err
+	}
+	if err := r.loadVersions(ctx); err != nil {
+		return err
+	}
+	if err := r.loadReplacements(ctx); err != nil {
 		return err
 	}
 	if r.restore.Spec.BackupName == "" {

@@ -62,7 +62,7 @@ func backup(t *testing.T, b blob.Bucket, name string, index bool, objects [][]by
 	var sum archive.Summary
 	_, err = draft.Put(ctx, store.Archive, func(out io.Writer) error {
 		w = archive.NewWriter(out, archive.Options{Modified: time.Unix(0, 0)})
-		lane := w.Lane()
+		lane, seen := w.Lane(), map[object.Ref]bool{}
 		for _, body := range objects {
 			head, err := object.Scan(body)
 			if err != nil {
@@ -70,9 +70,10 @@ func backup(t *testing.T, b blob.Bucket, name string, index bool, objects [][]by
 			}
 			group, version := path.Split(head.APIVersion)
 			ref := object.Ref{Group: strings.TrimSuffix(group, "/"), Resource: strings.ToLower(head.Kind) + "s", Namespace: head.Namespace, Name: head.Name}
-			if err := lane.Add(archive.Item{Ref: ref, Version: version, Kind: head.Kind, Preferred: true, Body: body}); err != nil {
+			if err := lane.Add(archive.Item{Ref: ref, Version: version, Kind: head.Kind, Preferred: !seen[ref], Body: body}); err != nil {
 				return err
 			}
+			seen[ref] = true // of several versions the first is the preferred one
 		}
 		if err := lane.Close(); err != nil {
 			return err

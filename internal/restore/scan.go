@@ -116,7 +116,7 @@ func (r *run) scan(ctx context.Context) error {
 	if r.filter, err = r.newFilter(r.allTypes()); err != nil {
 		return err
 	}
-	if err := errors.Join(r.checkNames(), r.checkPolicy()); err != nil {
+	if err := errors.Join(r.checkNames(), r.checkPolicy(), r.checkClasses(ctx)); err != nil {
 		return err
 	}
 	for _, f := range r.found {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -43,12 +44,13 @@ func (r *run) work(ctx context.Context) error {
 	if facts.Renames, err = r.renames(ctx); err != nil {
 		return err
 	}
+	facts.Aggregated = r.aggregated(ctx)
 	if err := r.findVolumes(ctx); err != nil {
 		return err
 	}
 	r.plan, err = plan.Build(r.entries, plan.Request{
 		Spec: r.restore.Spec, Filter: r.filter, Volumes: r.volumes.names(), Clones: r.volumes.clones,
-		Anew: r.files.index(r), Priorities: r.o.Priorities,
+		Anew: r.files.index(r), Versions: r.versions, Priorities: r.o.Priorities,
 	}, facts)
 	if err != nil {
 		return err
@@ -99,6 +101,7 @@ func (r *run) apply(ctx context.Context) error {
 		Env: rule.Env{
 			Backup: r.backup.Name, Restore: r.restore.Name, Namespaces: r.restore.Spec.NamespaceMapping,
 			PreserveNodePorts: r.restore.Spec.PreserveNodePorts != nil && *r.restore.Spec.PreserveNodePorts, Volumes: r.volumes.clones,
+			Domains: r.domains(), Classes: r.replace.classes, Images: r.replace.images,
 		},
 		Provision: r.provision,
 		Policy:    r.restore.Spec.ExistingResourcePolicy, Status: status, DryRun: r.o.DryRun, Types: r.types,
@@ -139,6 +142,21 @@ func (r *run) stages(ctx context.Context, a *apply.Run, stages []plan.Stage) err
 		}
 	}
 	return nil
+}
+
+// domains are those of the API groups that the target serves, and of those that the backup brings definitions of.
+func (r *run) domains() map[string]bool {
+	out := map[string]bool{}
+	for _, t := range r.types {
+		out[rule.Domain(t.Group)] = true
+	}
+	for i := range r.entries.Len() {
+		if more := r.entries.More(i); more != nil && more.Defines != "" {
+			_, group, _ := strings.Cut(more.Defines, ".")
+			out[rule.Domain(group)] = true
+		}
+	}
+	return out
 }
 
 // again tries what failed in a way that may pass, until nothing gets on.

@@ -77,7 +77,7 @@ type Options struct {
 	Terminating       time.Duration
 	Priorities        string // of resources in restores
 	GlobalPolicy      string // ConfigMap with volume policies for all backups
-	AllVersions       bool   // backups hold objects in all versions, not only in the preferred one
+	AllVersions       bool   // backups hold objects in all versions, not only in the preferred one; restores take the one that the target prefers
 	Defaults          controller.Defaults
 }
 
@@ -197,7 +197,7 @@ func add(m manager.Manager, o Options, plugins *plugin.Folder) error {
 		}},
 		{"restore", &controller.Restores{
 			Site: site, Stores: stores, Flights: restores, Cluster: client,
-			Concurrent: o.Concurrent, ItemTimeout: o.Defaults.ItemTimeout, ResourceTimeout: o.Defaults.ResourceTimeout, VolumeTimeout: o.Defaults.VolumeTimeout, Terminating: o.Terminating, Priorities: o.Priorities,
+			Concurrent: o.Concurrent, ItemTimeout: o.Defaults.ItemTimeout, ResourceTimeout: o.Defaults.ResourceTimeout, VolumeTimeout: o.Defaults.VolumeTimeout, Terminating: o.Terminating, Priorities: o.Priorities, ByTarget: o.AllVersions,
 		}},
 		{"sync", &controller.Syncs{Site: site, Stores: stores, Cluster: client, Period: o.SyncPeriod}},
 		{"deletion", &controller.Deletions{Site: site, Stores: stores, Tallies: tallies}},

@@ -62,6 +62,9 @@ func finalizers() Case {
 			if !s.Way.existing() {
 				s.Missing("configmaps/dying")
 			}
+			if !s.Way.existing() {
+				s.Says("orphan", "vendor.invalid/clean") // it stays, and nobody may be there to take it away
+			}
 			if s.Way != NewNamespace {
 				s.Same("configmaps/conf-c11-b/one")
 				s.Same("secrets/conf-c11-b/two")

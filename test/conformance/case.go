@@ -19,7 +19,7 @@ var Ways = []Way{NewNamespace, None, Update, Recreate, NewCluster}
 // existing says that the originals are there.
 func (w Way) existing() bool { return w == None || w == Update || w == Recreate }
 
-// Case is one of the cases. Its objects are in cases/<id>.yaml, with $NS for its namespace (conf-<id>), $HOOK and $CA for the test's webhooks.
+// Case is one of the cases. Its objects are in cases/<id>.yaml, with $NS for its namespace (conf-<id>), $HOOK, $PORT and $CA for the test's webhooks.
 // What the new cluster has before the restore is in cases/<id>.target.yaml.
 type Case struct {
 	ID, Title string
@@ -43,6 +43,6 @@ type Case struct {
 func Cases() []Case {
 	return []Case{
 		webhooks(), owners(), services(), volumes(), statefulSet(), changedDeployment(), autoscaler(), sidecars(), limits(), versions(),
-		finalizers(), accounts(), immutables(), statuses(), sizes(), references(), tracking(), clusterAPI(), modifiers(),
+		finalizers(), accounts(), immutables(), statuses(), sizes(), references(), tracking(), clusterAPI(), modifiers(), conversions(), aggregated(),
 	}
 }

@@ -87,3 +87,59 @@ func modifiers() Case {
 		},
 	}
 }
+
+func conversions() Case {
+	return Case{
+		ID: "X5", Title: "custom resources whose conversion webhook is still starting",
+		Before: func(s *Scene) {
+			s.Apply(`
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingWebhookConfiguration
+metadata: {name: $NS-starting}
+webhooks:
+- name: starting.conf.example.com
+  failurePolicy: Fail
+  sideEffects: NoneOnDryRun
+  admissionReviewVersions: [v1]
+  clientConfig: {url: "$HOOK/starting", caBundle: $CA}
+  namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: $NS}}
+  rules: [{apiGroups: [x5.conf.example.com], apiVersions: ["*"], operations: [CREATE], resources: [gauges]}]
+`)
+		},
+		Check: func(s *Scene) {
+			s.Is("x5.conf.example.com/v2", "gauges.x5.conf.example.com/g", "apiVersion")
+			s.Is(3, "gauges.x5.conf.example.com/g", "spec", "width")
+			if n := s.Hooks.tries(s.NS() + "/g"); !s.Way.existing() && n < 3 {
+				s.Fail("the object was tried %d times: its conversion was not waited for", n)
+			}
+		},
+	}
+}
+
+func aggregated() Case {
+	const service = "apiservices.apiregistration.k8s.io/v1.x6.conf.example.com"
+	return Case{
+		ID: "X6", Title: "aggregated APIs: what nobody stores is not restored",
+		Ready: func(s *Scene) bool {
+			_, err := s.Site.run(s.ctx, "", "-n", s.NS(), "get", "readings.x6.conf.example.com")
+			return err == nil
+		},
+		Free:      []string{service},
+		Explained: []string{"readings.x6.conf.example.com"},
+		Check: func(s *Scene) {
+			s.Same("configmaps/beside")
+			s.Hooks.mu.Lock()
+			posted := s.Hooks.posted
+			s.Hooks.mu.Unlock()
+			if posted > 0 {
+				s.Fail("%d readings were to be made", posted)
+			}
+			if s.Way == NewCluster {
+				s.Is("readings", service, "spec", "service", "name")
+			}
+			if action := s.Outcome.Actions["readings.x6.conf.example.com/"+s.NS()+"/made-up"]; s.Outcome.Actions != nil && action != "skipped" {
+				s.Fail("the reading that was saved is %q", action)
+			}
+		},
+	}
+}

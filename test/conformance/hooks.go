@@ -22,6 +22,7 @@ type Hooks struct {
 	CA  string // its certificate, in base64
 
 	server  *httptest.Server
+	posted  int // requests to make a reading
 	largest int // bytes of the largest object that etcd took; set before the cases are checked
 	mu      sync.Mutex
 	asked   map[string]int    // "namespace/name" → requests that were refused
@@ -35,6 +36,10 @@ func NewHooks() *Hooks {
 	mux.HandleFunc("/inject", serve(h.inject))
 	mux.HandleFunc("/flaky", serve(h.flaky))
 	mux.HandleFunc("/record", serve(h.record))
+	mux.HandleFunc("/starting", serve(h.starting))
+	mux.HandleFunc("/convert", h.convert)
+	mux.HandleFunc(readings+"/", h.readings)
+	mux.HandleFunc(readings, h.readings)
 	h.server = httptest.NewTLSServer(mux)
 	h.URL = h.server.URL
 	h.CA = base64.StdEncoding.EncodeToString(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: h.server.Certificate().Raw}))
@@ -113,6 +118,16 @@ func (h *Hooks) flaky(r *admissionv1.AdmissionRequest) *admissionv1.AdmissionRes
 		return &admissionv1.AdmissionResponse{Allowed: true}
 	}
 	return &admissionv1.AdmissionResponse{Result: &metav1.Status{Code: http.StatusServiceUnavailable, Message: "still starting"}}
+}
+
+// starting counts how often the creation of an object was tried; its conversion goes by that.
+func (h *Hooks) starting(r *admissionv1.AdmissionRequest) *admissionv1.AdmissionResponse {
+	if r.DryRun == nil || !*r.DryRun {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.asked["convert "+r.Namespace+"/"+r.Name]++
+	}
+	return &admissionv1.AdmissionResponse{Allowed: true}
 }
 
 // record notes what is created.

@@ -291,5 +291,6 @@ func (s *Scene) Delete(ref string) {
 
 // fill writes the variables of a text.
 func (s *Scene) fill(text string) string {
-	return strings.NewReplacer("$NS", s.NS(), "$HOOK", s.Hooks.URL, "$CA", s.Hooks.CA).Replace(text)
+	port := s.Hooks.URL[strings.LastIndexByte(s.Hooks.URL, ':')+1:]
+	return strings.NewReplacer("$NS", s.NS(), "$HOOK", s.Hooks.URL, "$CA", s.Hooks.CA, "$PORT", port).Replace(text)
 }

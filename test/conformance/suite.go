@@ -153,7 +153,7 @@ func stage(o map[string]any) int {
 		return 0
 	case "MutatingWebhookConfiguration", "StorageClass", "PriorityClass", "PersistentVolume", "ServiceAccount":
 		return 1
-	case "ResourceQuota", "ValidatingWebhookConfiguration":
+	case "ResourceQuota", "ValidatingWebhookConfiguration", "APIService":
 		return 3
 	}
 	return 2

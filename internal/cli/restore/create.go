@@ -239,7 +239,7 @@ func (o *createOptions) carryOut(ctx context.Context, e *env.Env, r *velerov1.Re
 	r.UID = types.UID(uuid.NewString())
 	r.CreationTimestamp = metav1.NewTime(e.Now().UTC().Truncate(time.Second))
 	bar := &progress{Progress: e.NewProgress()}
-	engine := restore.Engine{Target: client, Store: s, Now: e.Now, Observe: bar}
+	engine := restore.Engine{Target: client, Store: s, Now: e.Now, Observe: bar, ByTarget: e.Feature(env.AllVersions)}
 	result, err := engine.Run(ctx, r, restore.Options{DryRun: o.dryRun, AllowFailed: o.failed})
 	bar.Close()
 	if err != nil {

@@ -67,7 +67,7 @@ func (o *createOptions) foresee(ctx context.Context, e *env.Env, server velero.C
 		return err
 	}
 	bar := &progress{Progress: e.NewProgress()}
-	engine := restore.Engine{Target: server.Cluster, Store: s, Now: e.Now, Observe: bar}
+	engine := restore.Engine{Target: server.Cluster, Store: s, Now: e.Now, Observe: bar, ByTarget: e.Feature(env.AllVersions)}
 	result, err := engine.Run(ctx, r, restore.Options{DryRun: true, AllowFailed: o.failed})
 	bar.Close()
 	if err != nil {

@@ -130,7 +130,7 @@ func adoptAnnotations(desired, live map[string]any, keys []string) {
 func adoptClaim(desired, live map[string]any) {
 	adoptAnnotations(desired, live, bindingAnnotations)
 	if to := find(desired, "spec"); to != nil {
-		fill(to, find(live, "spec"), "volumeName")
+		fill(to, find(live, "spec"), "volumeName", "dataSource", "dataSourceRef", "selector")
 	}
 }
 

@@ -291,3 +291,20 @@ func FuzzTransform(f *testing.F) {
 		}
 	})
 }
+
+// TestFinalizers: they stay, and those of which nobody in the target seems to know are told of.
+func TestFinalizers(t *testing.T) {
+	for finalizer, told := range map[string]bool{
+		"kubernetes.io/pvc-protection": false, "service.kubernetes.io/load-balancer-cleanup": false, "snapshot.storage.k8s.io/bound": false, "plain": false,
+		"gears.example.com/clean": false, "finalizers.example.com": false, "vendor.invalid/clean": true, "finalizers.vendor.invalid": true,
+	} {
+		o := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{"name": "c", "namespace": "n", "finalizers": []any{finalizer}}}}
+		taken, err := rule.Transform(o, rule.Env{Domains: map[string]bool{"example.com": true}})
+		if err != nil || len(o.GetFinalizers()) != 1 {
+			t.Errorf("%s: %v, %v", finalizer, err, o.GetFinalizers())
+		}
+		if got := len(taken.Created) == 1 && strings.Contains(taken.Created[0], finalizer); got != told {
+			t.Errorf("%s: %q", finalizer, taken.Created)
+		}
+	}
+}

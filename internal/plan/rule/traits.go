@@ -64,6 +64,10 @@ var inspectors = map[string]func(ref object.Ref, head object.Head, body []byte, 
 	"deployments.apps":                               inspectWorkload,
 	"statefulsets.apps":                              inspectWorkload,
 	"daemonsets.apps":                                inspectWorkload,
+	"volumesnapshots.snapshot.storage.k8s.io":        inspectSnapshot,
+	"volumesnapshotcontents.snapshot.storage.k8s.io": inspectSnapshot,
+	"volumesnapshotclasses.snapshot.storage.k8s.io":  inspectSnapshot,
+	"datauploads.velero.io":                          inspectUpload,
 }
 
 // Looks reports whether traits of this kind depend on more than the metadata that every object has.

@@ -27,6 +27,11 @@ type Env struct {
 	Reprovision bool
 	// Volumes are the new names of volumes that are restored under another one.
 	Volumes map[string]string
+	// Classes are storage classes and what comes in their place; Images the same of parts of images' names.
+	Classes map[string]string
+	Images  []Replacement
+	// Domains are those of the API groups that the target serves, or will; nil: not known.
+	Domains map[string]bool
 }
 
 // Target is the namespace that a namespace of the backup is restored to.
@@ -60,6 +65,8 @@ var transforms = map[string]func(o *unstructured.Unstructured, env Env, t *Taken
 	"rbac.authorization.k8s.io/ClusterRoleBinding":                transformBinding,
 	"apiextensions.k8s.io/CustomResourceDefinition":               transformDefinition,
 	"apiregistration.k8s.io/APIService":                           transformAPIService,
+	"snapshot.storage.k8s.io/VolumeSnapshot":                      transformSnapshot,
+	"snapshot.storage.k8s.io/VolumeSnapshotContent":               transformContent,
 	"admissionregistration.k8s.io/ValidatingWebhookConfiguration": transformWebhooks,
 	"admissionregistration.k8s.io/MutatingWebhookConfiguration":   transformWebhooks,
 }
@@ -84,6 +91,7 @@ func Transform(o *unstructured.Unstructured, env Env) (Taken, error) {
 		}
 	}
 	untrack(o, env, &t)
+	replace(o, env)
 	if env.Convert != "" {
 		if err := convert(o, env.Convert); err != nil {
 			return t, err
@@ -97,6 +105,7 @@ func Transform(o *unstructured.Unstructured, env Env) (Taken, error) {
 	if ns := o.GetNamespace(); ns != "" {
 		o.SetNamespace(env.Target(ns))
 	}
+	finalizers(o, env, &t)
 	if gvk.Group == "" && gvk.Kind == "Namespace" {
 		return t, nil // as Velero: namespaces carry no labels of a restore
 	}

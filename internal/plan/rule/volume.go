@@ -4,6 +4,7 @@ package rule
 
 import (
 	"encoding/json"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -74,6 +75,7 @@ func transformClaim(o *unstructured.Unstructured, env Env, _ *Taken) error {
 		"volume.beta.kubernetes.io/storage-provisioner", "volume.kubernetes.io/storage-provisioner",
 		"volume.kubernetes.io/selected-node", "velero.io/volume-snapshot-name", "velero.io/data-upload-name")
 	spec := find(o.Object, "spec")
+	filled(spec)
 	if env.Reprovision {
 		delete(spec, "volumeName")
 	}
@@ -81,4 +83,30 @@ func transformClaim(o *unstructured.Unstructured, env Env, _ *Taken) error {
 		spec["volumeName"] = env.Volumes[name]
 	}
 	return nil
+}
+
+// filled forgets where the bytes of a bound claim came from, and by what its volume was found, as Velero does when it saves it: both are over, and the target may not have the source. Who
+// asks for no class has chosen the volume by the selector, which stays, but for marks of earlier restores.
+func filled(spec map[string]any) {
+	if name, _ := spec["volumeName"].(string); name == "" {
+		return
+	}
+	delete(spec, "dataSource")
+	delete(spec, "dataSourceRef")
+	if class, chosen := spec["storageClassName"].(string); !chosen || class != "" {
+		delete(spec, "selector")
+		return
+	}
+	match := find(spec, "selector", "matchLabels")
+	for key := range match {
+		if strings.HasPrefix(key, "velero.io/") {
+			delete(match, key)
+		}
+	}
+	if selector := find(spec, "selector"); selector != nil && len(match) == 0 {
+		delete(selector, "matchLabels")
+		if len(selector) == 0 {
+			delete(spec, "selector")
+		}
+	}
 }
