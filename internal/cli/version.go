@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -24,6 +25,27 @@ func Version() string {
 	return info.Main.Version
 }
 
+// commit is the one that this build was made from; "-": it is not known.
+func commit() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "-"
+	}
+	revision, suffix := "-", ""
+	for _, s := range info.Settings {
+		switch {
+		case s.Key == "vcs.revision":
+			revision = s.Value
+		case s.Key == "vcs.modified" && s.Value == "true":
+			suffix = "-dirty"
+		}
+	}
+	if revision == "-" {
+		return revision
+	}
+	return revision + suffix
+}
+
 func newVersion(e *env.Env) *cobra.Command {
 	var clientOnly bool
 	var timeout time.Duration
@@ -37,7 +59,7 @@ func newVersion(e *env.Env) *cobra.Command {
 			if err := output.Check(); err != nil {
 				return err
 			}
-			v := versions{Client: build{Version: e.Version, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}}
+			v := versions{Client: build{Version: e.Version, Commit: commit(), Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}}
 			if !clientOnly {
 				v.Cluster = clusterVersion(c.Context(), e)
 				v.Server, v.ServerError = serverVersion(c.Context(), e, timeout)
@@ -53,6 +75,7 @@ func newVersion(e *env.Env) *cobra.Command {
 
 type build struct {
 	Version  string `json:"version"`
+	Commit   string `json:"commit"`
 	Go       string `json:"go"`
 	Platform string `json:"platform"`
 }
@@ -96,7 +119,7 @@ func (v versions) print(e *env.Env, format string) error {
 	if format != "text" {
 		return e.Print(format, v)
 	}
-	_, err := fmt.Fprintf(e.Out, "Client:\n\tVersion: %s\n\tGo: %s %s\n", v.Client.Version, v.Client.Go, v.Client.Platform)
+	_, err := fmt.Fprintf(e.Out, "Client:\n\tVersion: %s\n\tGit commit: %s\n\tGo: %s %s\n", v.Client.Version, v.Client.Commit, v.Client.Go, v.Client.Platform)
 	if err == nil && v.Cluster != "" {
 		_, err = fmt.Fprintf(e.Out, "Cluster:\n\tVersion: %s\n", v.Cluster)
 	}
@@ -105,6 +128,9 @@ func (v versions) print(e *env.Env, format string) error {
 	}
 	if err == nil && v.ServerError != "" {
 		e.Say("<error getting server version: %s>", v.ServerError)
+	}
+	if own, ours := strings.CutPrefix(v.Server, "hozon "); ours && own != v.Client.Version {
+		e.Say("# WARNING: the client version does not match the server version. What one of them does not know is refused or left out; install the newer one.")
 	}
 	return err
 }

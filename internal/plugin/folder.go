@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"maps"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -123,14 +124,14 @@ func (f *Folder) commands() ([]string, error) {
 	}
 	var out []string
 	err := filepath.WalkDir(f.Dir, func(path string, e fs.DirEntry, err error) error {
-		if err != nil || !e.Type().IsRegular() {
+		if err != nil || e.IsDir() {
 			return err
 		}
-		info, err := e.Info()
-		if err == nil && info.Mode()&0o111 != 0 {
+		info, err := os.Stat(path) // of what a link leads to
+		if err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
 			out = append(out, path)
 		}
-		return err
+		return nil // a link that leads nowhere is no program
 	})
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil

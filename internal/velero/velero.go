@@ -94,16 +94,6 @@ func (k Kind[T]) Get(ctx context.Context, c Client, name string) (*T, error) {
 	return k.decode(c, name, body, err)
 }
 
-// Create makes one, and returns it as stored.
-func (k Kind[T]) Create(ctx context.Context, c Client, item *T) (*T, error) {
-	data, err := json.Marshal(item)
-	if err != nil {
-		return nil, err
-	}
-	body, err := c.Cluster.Create(ctx, k.typ(), c.Namespace, data, cluster.WriteOptions{FieldManager: fieldManager})
-	return k.decode(c, meta(item).GetName(), body, err)
-}
-
 // Patch changes one by a JSON merge patch, and returns it as stored.
 func (k Kind[T]) Patch(ctx context.Context, c Client, name string, merge any) (*T, error) {
 	data, err := json.Marshal(merge)

@@ -34,6 +34,8 @@ type Server struct {
 	AccessKey string
 	SecretKey string
 
+	region  string
+	flags   []string // further ones of the program
 	dir     string
 	binary  string
 	port    *daemon.Port
@@ -44,10 +46,16 @@ type Server struct {
 // Start starts a server for t alone, which is closed when t ends; with -short it skips t.
 func Start(t testing.TB) *Server {
 	t.Helper()
+	return StartIn(t, Region)
+}
+
+// StartIn starts a server for t alone that is in a region, with further flags of the program.
+func StartIn(t testing.TB, region string, flags ...string) *Server {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("starts an S3 server")
 	}
-	s, err := Launch(context.Background(), filepath.Join(t.TempDir(), "s3"))
+	s, err := launch(context.Background(), filepath.Join(t.TempDir(), "s3"), region, flags...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +73,9 @@ func Start(t testing.TB) *Server {
 // Launch starts a server in the folder dir, which must not exist, and returns
 // when it answers. ctx bounds the start (including a first build, which takes a
 // minute), not the life, of the server.
-func Launch(ctx context.Context, dir string) (*Server, error) {
+func Launch(ctx context.Context, dir string) (*Server, error) { return launch(ctx, dir, Region) }
+
+func launch(ctx context.Context, dir, region string, flags ...string) (*Server, error) {
 	binary, err := daemon.Build(ctx, "tools/build", "tools/s3", "github.com/versity/versitygw/cmd/versitygw", "versitygw")
 	if err != nil {
 		return nil, err
@@ -79,6 +89,8 @@ func Launch(ctx context.Context, dir string) (*Server, error) {
 	s := &Server{
 		AccessKey: rand.Text(),
 		SecretKey: rand.Text(),
+		region:    region,
+		flags:     flags,
 		dir:       dir,
 		binary:    binary,
 	}
@@ -112,7 +124,7 @@ func (s *Server) Start(ctx context.Context) error {
 		Name: "versitygw",
 		Path: s.binary,
 		// Other S3 servers keep connections alive too; this one has to be told.
-		Args: []string{"--port", s.port.Addr(), "--region", Region, "--keep-alive", "--quiet", "posix", s.bucketsDir()},
+		Args: append(append([]string{"--port", s.port.Addr(), "--region", s.region, "--keep-alive", "--quiet"}, s.flags...), "posix", s.bucketsDir()),
 		Env:  []string{"ROOT_ACCESS_KEY=" + s.AccessKey, "ROOT_SECRET_KEY=" + s.SecretKey},
 		Dir:  s.dir,
 	})

@@ -72,6 +72,40 @@ func TestServerLife(t *testing.T) {
 	await(other, other.backup("a"), &velerov1.BackupList{}, deleted) // it has vanished from the bucket
 }
 
+// TestServerBucketEmptied empties the bucket behind the server's back: what was in it goes from the cluster, what comes after is as good as ever.
+func TestServerBucketEmptied(t *testing.T) {
+	w := newWorld(t)
+	w.serve()
+	for _, name := range []string{"a", "b"} {
+		w.create(w.backup(name))
+		w.awaitBackup(name, velerov1.BackupPhaseCompleted)
+	}
+	w.create(w.restore("r", "a", w.app+"-r"))
+	w.awaitRestore("r", velerov1.RestorePhaseCompleted)
+	entries, err := os.ReadDir(w.s3.BucketDir(w.ns))
+	if err != nil || len(entries) == 0 {
+		t.Fatalf("%d folders in the bucket, %v", len(entries), err)
+	}
+	for _, e := range entries {
+		if err := os.RemoveAll(filepath.Join(w.s3.BucketDir(w.ns), e.Name())); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"a", "b"} {
+		await(w, w.backup(name), &velerov1.BackupList{}, deleted)
+	}
+	w.awaitLocation("default", velerov1.BackupStorageLocationPhaseAvailable)
+	w.create(w.backup("a")) // its name is free again
+	w.awaitBackup("a", velerov1.BackupPhaseCompleted)
+	r := w.restore("r", "", "")
+	w.get(r)
+	if err := w.client.Delete(t.Context(), r); err != nil { // its files are gone: that holds nothing up
+		t.Fatal(err)
+	}
+	await(w, r, &velerov1.RestoreList{}, deleted)
+	w.sound()
+}
+
 // TestServerRestoreDeleted deletes a Restore: its files go, the backup stays.
 func TestServerRestoreDeleted(t *testing.T) {
 	w := newWorld(t)

@@ -97,23 +97,28 @@ func TestServerEvents(t *testing.T) {
 	w.serve()
 	w.create(w.backup("a"))
 	w.awaitBackup("a", velerov1.BackupPhaseCompleted)
-	want := []string{"Started", "Completed"}
-	var got []string
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline) && len(got) < len(want); time.Sleep(20 * time.Millisecond) {
+	w.awaitEvent("Backup", "a", "the backup begins")
+	w.awaitEvent("Backup", "a", "Completed")
+}
+
+// awaitEvent waits for an event about an object whose reason or text has some words.
+func (w *world) awaitEvent(kind, name, words string) {
+	w.t.Helper()
+	var notes []string
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		var all eventsv1.EventList
-		if err := w.client.List(t.Context(), &all, client.InNamespace(w.ns)); err != nil {
-			t.Fatal(err)
+		if err := w.client.List(w.t.Context(), &all, client.InNamespace(w.ns)); err != nil {
+			w.t.Fatal(err)
 		}
-		got = nil
+		notes = nil
 		for _, e := range all.Items {
-			if e.Regarding.Kind == "Backup" && e.Regarding.Name == "a" {
-				got = append(got, e.Reason)
+			if e.Regarding.Kind == kind && e.Regarding.Name == name {
+				notes = append(notes, e.Reason+": "+e.Note)
 			}
 		}
-	}
-	for _, reason := range want {
-		if !slices.Contains(got, reason) {
-			t.Errorf("no event %s: there are %v", reason, got)
+		if strings.Contains(strings.Join(notes, "\n"), words) {
+			return
 		}
 	}
+	w.t.Errorf("no event of %s %s says %q: there are %q", kind, name, words, notes)
 }

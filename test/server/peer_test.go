@@ -144,3 +144,54 @@ func TestPeerFailure(t *testing.T) {
 		t.Errorf("it took %v", took)
 	}
 }
+
+// TestPeerTexts compares what both commands print for people, of objects that our server has carried out: tables and descriptions, line by line.
+func TestPeerTexts(t *testing.T) {
+	binary := veleroBinary(t)
+	w := newWorld(t)
+	w.serve()
+	edit(w, w.location("default", "", false), func(l *velerov1.BackupStorageLocation) {
+		l.Spec.ValidationFrequency = &velerov1.Duration{Duration: time.Hour} // its time stays what it is
+	})
+	v := &veleroCLI{w, binary}
+	w.create(w.backup("a"))
+	w.awaitBackup("a", velerov1.BackupPhaseCompleted)
+	w.create(&corev1.ConfigMap{ObjectMeta: w.meta("rules"), Data: map[string]string{"rules": "version: v1\nresourceModifierRules:\n- conditions: {groupResource: pods}\n  patches: [{operation: add, path: /metadata/labels/a, value: b}]\n"}})
+	v.run(nil, "backup", "create", "b", "--include-namespaces", w.app, "--exclude-resources", "secrets", "-l", "a=b", "--ttl", "1h", "--labels", "x=y",
+		"--snapshot-volumes=false", "--ordered-resources", "pods="+w.app+"/a", "--parallel-files-upload", "3", "--wait")
+	v.run(nil, "backup", "create", "c", "--include-namespaces", w.app, "--include-cluster-scoped-resources", "*", "--or-selector", "a=b or c=d", "--csi-snapshot-timeout", "1m", "--wait")
+	v.run(nil, "restore", "create", "r", "--from-backup", "a", "--namespace-mappings", w.app+":"+w.app+"-r", "--wait")
+	v.run(nil, "restore", "create", "s", "--from-backup", "a", "--include-namespaces", w.app, "--exclude-resources", "secrets", "--existing-resource-policy", "update",
+		"--restore-volumes=false", "--preserve-nodeports", "--write-sparse-files", "--parallel-files-download", "2", "--resource-modifier-configmap", "rules", "--namespace-mappings", w.app+":"+w.app+"-s", "--wait")
+	edit(w, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: w.app, Name: "settings"}}, func(c *corev1.ConfigMap) { c.Data["a"] = "c" })
+	v.run(nil, "restore", "create", "warns", "--from-backup", "a", "--wait")
+	v.run(nil, "schedule", "create", "nightly", "--schedule", "0 3 * * *", "--include-namespaces", w.app, "--ttl", "24h")
+	await(w, w.schedule("nightly", ""), &velerov1.ScheduleList{}, func(s *velerov1.Schedule) bool { return s.Status.Phase == velerov1.SchedulePhaseEnabled })
+	w.create(&velerov1.Backup{ObjectMeta: w.meta("bad"), Spec: velerov1.BackupSpec{IncludedNamespaces: []string{"Bad_Name"}}})
+	w.awaitBackup("bad", velerov1.BackupPhaseFailedValidation)
+	v.run(nil, "restore", "create", "refused", "--from-backup", "bad", "--wait")
+	w.create(w.schedule("bad", "at noon"))
+	await(w, w.schedule("bad", ""), &velerov1.ScheduleList{}, func(s *velerov1.Schedule) bool { return s.Status.Phase == velerov1.SchedulePhaseFailedValidation })
+	edit(w, w.backup("c"), func(b *velerov1.Backup) {
+		b.Status.Phase, b.Status.Errors, b.Status.Warnings, b.Status.HookStatus = velerov1.BackupPhasePartiallyFailed, 1, 2, &velerov1.HookStatus{HooksAttempted: 2, HooksFailed: 1}
+	})
+	for _, args := range [][]string{
+		{"backup", "get", "a", "b"}, {"restore", "get"}, {"schedule", "get"}, {"backup-location", "get"}, {"snapshot-location", "get"}, {"backup", "get", "b", "--show-labels"}, {"get", "backups", "-l", "x=y"},
+		{"backup", "describe", "a"}, {"backup", "describe", "a", "--details"}, {"backup", "describe", "b"}, {"backup", "describe", "c", "--details"}, {"backup", "describe", "bad"},
+		{"backup", "describe", "a", "b"}, {"restore", "describe", "r"}, {"restore", "describe", "r", "--details"}, {"restore", "describe", "s"}, {"restore", "describe", "warns"}, {"restore", "describe", "refused"}, {"schedule", "describe", "bad"}, {"schedule", "describe", "nightly"},
+	} {
+		theirs, ours := strings.ReplaceAll(v.run(nil, args...), "`velero ", "`hozon "), w.hozon(nil, args...)
+		if diff := cmp.Diff(lines(theirs), lines(ours)); diff != "" {
+			t.Errorf("%s: -velero +hozon:\n%s", strings.Join(args, " "), diff)
+		}
+	}
+}
+
+// lines are those of a text, without the room at their ends.
+func lines(text string) []string {
+	all := strings.Split(text, "\n")
+	for i := range all {
+		all[i] = strings.TrimRight(all[i], " ")
+	}
+	return all
+}

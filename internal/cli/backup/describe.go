@@ -93,10 +93,12 @@ func (d description) Text(details bool) string {
 	b, out := d.Backup, env.NewDescriber()
 	out.Head(b)
 	d.outcome(out)
-	describePolicies(out, b)
 	DescribeSpec(out, b.Spec)
 	d.times(out)
 	d.contents(out, details)
+	if b.Status.HookStatus != nil {
+		out.Gap()
+	}
 	out.Hooks(b.Status.HookStatus)
 	out.HookResults(d.Hooks, details)
 	describeDeletions(out, d.Deletions)
@@ -137,7 +139,9 @@ func (d description) outcome(out *env.Describer) {
 		out.Line(0, "Queue position:", st.QueuePosition)
 	}
 	out.Gap()
+	describePolicies(out, d.Backup)
 	out.Refusal(st.FailureReason, st.ValidationErrors)
+	out.Gap() // here as in Velero
 	out.Outcome(d.Results, st.Errors, st.Warnings)
 }
 
@@ -152,6 +156,11 @@ func describePolicies(out *env.Describer, b *velerov1.Backup) {
 		out.Text(0, "Global volume policies:")
 		out.Line(1, "Type:", "configmap")
 		out.Line(1, "Name:", name)
+		out.Gap()
+	}
+	if c := b.Spec.UploaderConfig; c != nil && c.ParallelFilesUpload > 0 {
+		out.Text(0, "Uploader config:")
+		out.Line(1, "Parallel files upload:", c.ParallelFilesUpload)
 		out.Gap()
 	}
 }
@@ -196,7 +205,7 @@ func DescribeSpec(out *env.Describer, s velerov1.BackupSpec) {
 	if len(s.OrderedResources) > 0 {
 		out.Text(0, "OrderedResources:")
 		for _, kind := range slices.Sorted(maps.Keys(s.OrderedResources)) {
-			out.Line(1, kind+":", s.OrderedResources[kind])
+			out.Text(1, "%s: %s", kind, s.OrderedResources[kind])
 		}
 		out.Gap()
 	}
@@ -279,15 +288,18 @@ func (d description) contents(out *env.Describer, details bool) {
 	out.Text(0, "Backup Volumes:")
 	d.native(out, details)
 	out.Gap()
-	out.Line(1, "CSI Snapshots:", "<none included>")
+	csi := "<none included>"
+	if d.Backup.Status.Phase == velerov1.BackupPhaseFailedValidation {
+		csi = "<none included or not detectable>"
+	}
+	out.Text(1, "CSI Snapshots: %s", csi)
 	out.Gap()
-	out.Line(1, "Pod Volume Backups:", "<none included>")
+	out.Text(1, "Pod Volume Backups: <none included>")
 	for _, v := range d.Volumes {
 		if v.Skipped {
 			out.Line(1, "Not included:", fmt.Sprintf("%s/%s (%s): %s", v.PVCNamespace, v.PVCName, v.PVName, v.SkippedReason))
 		}
 	}
-	out.Gap()
 }
 
 // native are the snapshots that plugins have taken: how many, and with details each.
@@ -303,7 +315,7 @@ func (d description) native(out *env.Describer, details bool) {
 	}
 	switch {
 	case total == 0:
-		out.Line(1, "Velero-Native Snapshots:", "<none included>")
+		out.Text(1, "Velero-Native Snapshots: <none included>")
 		return
 	case !details:
 		out.Line(1, "Velero-Native Snapshots:", fmt.Sprintf("%d of %d snapshots completed successfully (specify --details for more information)", done, total))

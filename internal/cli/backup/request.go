@@ -33,7 +33,7 @@ func (o *createOptions) request(ctx context.Context, e *env.Env, b *velerov1.Bac
 
 // look reads how far the server has come.
 func look(b *velerov1.Backup) env.Run {
-	run := env.Run{Phase: string(b.Status.Phase)}
+	run := env.Run{Phase: string(b.Status.Phase), Reasons: env.Why(b.Status.FailureReason, b.Status.ValidationErrors)}
 	if p := b.Status.Progress; p != nil {
 		run.Done, run.Total = p.ItemsBackedUp, p.TotalItems
 	}

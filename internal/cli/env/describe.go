@@ -75,31 +75,26 @@ func List(items []string, none string) string {
 // Results adds one half of a results file under a title, with Velero's three groups.
 func (d *Describer) Results(title string, r report.Result) {
 	d.Text(0, "%s:", title)
-	d.lines("Velero:", r.Velero)
-	d.lines("Cluster:", r.Cluster)
+	d.lines(1, "Velero:", "    ", r.Velero)
+	d.lines(1, "Cluster:", "   ", r.Cluster)
 	if len(r.Namespaces) == 0 {
-		d.Line(1, "Namespaces:", None)
+		d.Text(1, "Namespaces: %s", None)
 		return
 	}
 	d.Text(1, "Namespaces:")
 	for _, ns := range slices.Sorted(maps.Keys(r.Namespaces)) {
-		for i, text := range r.Namespaces[ns] {
-			if i == 0 {
-				d.Text(2, "%s:  %s", ns, text)
-				continue
-			}
-			d.Text(2, "%s   %s", strings.Repeat(" ", len(ns)), text)
-		}
+		d.lines(2, ns+":", "", r.Namespaces[ns])
 	}
 }
 
-func (d *Describer) lines(key string, texts []string) {
+// lines adds texts, the first beside the key; none stands behind the room that Velero leaves there.
+func (d *Describer) lines(depth int, key, room string, texts []string) {
 	if len(texts) == 0 {
-		d.Line(1, key, None)
+		d.Text(depth, "%s%s %s", key, room, None)
 		return
 	}
 	for _, text := range texts {
-		d.Line(1, key, text)
+		d.Line(depth, key, text)
 		key = ""
 	}
 }

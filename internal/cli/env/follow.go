@@ -16,6 +16,15 @@ type Run struct {
 	Phase       string
 	Done, Total int // objects
 	Ended       bool
+	Reasons     []string // why it failed, or was refused
+}
+
+// Why gathers the reasons that a status gives.
+func Why(failure string, validation []string) []string {
+	if failure == "" {
+		return validation
+	}
+	return append([]string{failure}, validation...)
 }
 
 // dotEvery is the time between two signs of life where no progress can be drawn.
@@ -42,6 +51,9 @@ func Follow[V any](ctx context.Context, e *Env, c velero.Client, k velero.Kind[V
 	}
 	fmt.Fprintf(e.Out, "\n%s completed with status: %s. You may check for more information using the commands `%s %s describe %s` and `%s %s logs %s`.\n",
 		k.Kind, last.Phase, e.Name, word, name, e.Name, word, name)
+	for _, reason := range last.Reasons {
+		e.Say("%s", reason)
+	}
 	return e.verdict(last.Phase)
 }
 

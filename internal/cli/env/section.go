@@ -25,11 +25,12 @@ func (d *Describer) Head(o metav1.Object) {
 
 // Refusal adds why nothing was done, if that is so.
 func (d *Describer) Refusal(reason string, validation []string) {
+	key := "Validation errors:"
+	for _, text := range validation {
+		d.Line(0, key, text)
+		key = ""
+	}
 	if len(validation) > 0 {
-		d.Text(0, "Validation errors:")
-		for _, text := range validation {
-			d.Text(1, "%s", text)
-		}
 		d.Gap()
 	}
 	if reason != "" {
@@ -38,8 +39,11 @@ func (d *Describer) Refusal(reason string, validation []string) {
 	}
 }
 
-// Outcome adds warnings and errors: their texts, or only their numbers if nobody kept the texts (nil).
+// Outcome adds warnings and errors, if there are any: their texts, or only their numbers if nobody kept the texts (nil).
 func (d *Describer) Outcome(r *report.Results, errors, warnings int) {
+	if errors+warnings == 0 {
+		return
+	}
 	if r == nil {
 		d.Line(0, "Errors:", errors)
 		d.Line(0, "Warnings:", warnings)
@@ -56,10 +60,10 @@ func (d *Describer) Outcome(r *report.Results, errors, warnings int) {
 	}
 }
 
-// Hooks adds how many hooks ran and failed.
+// Hooks adds how many hooks ran and failed, if somebody looked.
 func (d *Describer) Hooks(s *velerov1.HookStatus) {
 	if s == nil {
-		s = &velerov1.HookStatus{}
+		return
 	}
 	d.Line(0, "HooksAttempted:", s.HooksAttempted)
 	d.Line(0, "HooksFailed:", s.HooksFailed)

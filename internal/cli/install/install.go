@@ -83,7 +83,7 @@ func (o *options) addFlags(f *pflag.FlagSet, e *env.Env) {
 	f.BoolVar(&o.SnapshotLocation, "use-volume-snapshots", true, "Make a location for snapshots of volumes.")
 	f.StringToStringVar(&o.SnapshotConfig, "snapshot-location-config", nil, "Its settings: key=value,…")
 	f.StringSliceVar(&o.Plugins, "plugins", nil, "Images of plugins. Those of Amazon, Google and Microsoft are needed for native snapshots only; without --use-volume-snapshots they are left out.")
-	f.StringVar(&o.Image, "image", "hozon:"+strings.TrimPrefix(e.Version, "v"), "Image of the server (`make image` makes it; push it where the nodes can pull it).")
+	f.StringVar(&o.Image, "image", "hozon:"+strings.ReplaceAll(strings.TrimPrefix(e.Version, "v"), "+", "-"), "Image of the server (`make image` makes it; push it where the nodes can pull it).")
 	f.StringVar(&o.Account, "service-account-name", "", "Account that exists, with its rights, for the server to use.")
 	f.StringToStringVar(&o.AccountAnnotations, "sa-annotations", nil, "Annotations of the account that is made.")
 	f.StringToStringVar(&o.PodAnnotations, "pod-annotations", nil, "Annotations of the server's pods.")

@@ -62,7 +62,7 @@ func (d description) Text(details bool) string {
 	r, out := d.Restore, env.NewDescriber()
 	out.Head(r)
 	d.outcome(out)
-	describeSpec(out, r.Spec)
+	describeSpec(out, r)
 	out.Hooks(r.Status.HookStatus)
 	out.HookResults(d.Hooks, details)
 	d.objects(out)
@@ -88,11 +88,16 @@ func (d description) outcome(out *env.Describer) {
 	out.Outcome(d.Results, st.Errors, st.Warnings)
 }
 
-func describeSpec(out *env.Describer, s velerov1.RestoreSpec) {
+func describeSpec(out *env.Describer, r *velerov1.Restore) {
+	s := r.Spec
 	out.Line(0, "Backup:", s.BackupName)
 	out.Gap()
 	out.Text(0, "Namespaces:")
-	out.Line(1, "Included:", env.List(s.IncludedNamespaces, "all namespaces found in the backup"))
+	included := env.List(s.IncludedNamespaces, "*")
+	if included == "*" {
+		included = "all namespaces found in the backup"
+	}
+	out.Line(1, "Included:", included)
 	out.Line(1, "Excluded:", env.List(s.ExcludedNamespaces, env.None))
 	out.Gap()
 	out.Text(0, "Resources:")
@@ -108,14 +113,39 @@ func describeSpec(out *env.Describer, s velerov1.RestoreSpec) {
 	out.Gap()
 	out.Line(0, "Restore PVs:", env.ThreeWay(s.RestorePVs, "true", "false"))
 	out.Gap()
+	if r.Status.Phase != velerov1.RestorePhaseFailedValidation { // else it has no files
+		out.Text(0, "CSI Snapshot Restores: <none included>")
+		out.Gap()
+	}
 	policy := string(s.ExistingResourcePolicy)
 	if policy == "" {
 		policy = env.None
 	}
-	out.Line(0, "Existing Resource Policy:", policy)
-	out.Line(0, "ItemOperationTimeout:", s.ItemOperationTimeout)
+	out.Line(0, "Existing Resource Policy: ", policy)
+	out.Line(0, "ItemOperationTimeout: ", s.ItemOperationTimeout)
 	out.Gap()
 	out.Line(0, "Preserve Service NodePorts:", env.ThreeWay(s.PreserveNodePorts, "true", "false"))
+	out.Gap()
+	if ref := s.ResourceModifier; ref != nil {
+		out.Text(0, "Resource modifier:")
+		out.Line(1, "Type:", ref.Kind)
+		out.Line(1, "Name:", ref.Name)
+		out.Gap()
+	}
+	describeUploader(out, s.UploaderConfig)
+}
+
+func describeUploader(out *env.Describer, c *velerov1.UploaderConfigForRestore) {
+	if c == nil {
+		return
+	}
+	out.Text(0, "Uploader config:")
+	if c.WriteSparseFiles != nil {
+		out.Line(1, "Write Sparse Files:", *c.WriteSparseFiles)
+	}
+	if c.ParallelFilesDownload > 0 {
+		out.Line(1, "Parallel Restore:", c.ParallelFilesDownload)
+	}
 	out.Gap()
 }
 

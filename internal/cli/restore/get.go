@@ -5,6 +5,8 @@ package restore
 import (
 	"github.com/spf13/cobra"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	velerov1 "hozon.dev/hozon/api/velero/v1"
 	"hozon.dev/hozon/internal/cli/env"
 )
@@ -18,8 +20,16 @@ func table(_ *env.Env, restores []*velerov1.Restore) env.Table {
 	t := env.Table{Columns: []string{"NAME", "BACKUP", "STATUS", "STARTED", "COMPLETED", "ERRORS", "WARNINGS", "CREATED", "SELECTOR"}}
 	for _, r := range restores {
 		t.Rows = append(t.Rows, []any{r.Name, r.Spec.BackupName, string(r.Status.Phase),
-			env.TimeText(r.Status.StartTimestamp), env.TimeText(r.Status.CompletionTimestamp), r.Status.Errors, r.Status.Warnings,
+			stamp(r.Status.StartTimestamp), stamp(r.Status.CompletionTimestamp), r.Status.Errors, r.Status.Warnings,
 			r.CreationTimestamp.Local().Format(env.TimeFormat), env.Selector(r.Spec.LabelSelector, r.Spec.OrLabelSelectors)})
 	}
 	return t
+}
+
+// stamp is a time as Velero's table has it.
+func stamp(t *metav1.Time) string {
+	if t == nil {
+		return "<nil>"
+	}
+	return env.TimeText(t)
 }

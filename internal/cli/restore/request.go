@@ -104,7 +104,7 @@ func (o *createOptions) takesPartial() bool { return o.partially.Value != nil &&
 
 // look reads how far the server has come.
 func look(r *velerov1.Restore) env.Run {
-	run := env.Run{Phase: string(r.Status.Phase)}
+	run := env.Run{Phase: string(r.Status.Phase), Reasons: env.Why(r.Status.FailureReason, r.Status.ValidationErrors)}
 	if p := r.Status.Progress; p != nil {
 		run.Done, run.Total = p.ItemsRestored, p.TotalItems
 	}
