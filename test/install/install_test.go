@@ -83,6 +83,7 @@ type user struct {
 	image       string
 	credentials string
 	config      string // of the location
+	s3          *s3server.Server
 }
 
 func newUser(t *testing.T) *user {
@@ -109,7 +110,7 @@ func newUser(t *testing.T) *user {
 	if err := os.WriteFile(credentials, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return &user{t: t, cluster: c, program: program, image: image, credentials: credentials,
+	return &user{s3: s3, t: t, cluster: c, program: program, image: image, credentials: credentials,
 		config: "region=us-east-1,s3ForcePathStyle=true,s3Url=http://" + inside + ",publicUrl=" + outside}
 }
 
