@@ -42,7 +42,8 @@ const (
 	skewWarning   = 2 * time.Second
 	skewFailed    = 30 * time.Second
 	expiryWarning = 30 * 24 * time.Hour
-	freeWarning   = 1 << 30 // bytes where etcd's data lies
+	freeWarning   = 1 << 30  // bytes where etcd's data lies
+	freeFailed    = 64 << 20 // etcd's log grows by that much at once
 )
 
 // Checker looks whether a control plane is well, and could be saved. It changes nothing.
@@ -191,11 +192,14 @@ func (c *Checker) space(ctx context.Context, m *machine) {
 		return
 	}
 	kib, err := strconv.ParseInt(fields[3], 10, 64)
-	level := OK
-	if err != nil || kib<<10 < freeWarning {
-		level = Warning
+	switch left := kib << 10; {
+	case err == nil && left < freeFailed:
+		c.add(m.Name(), "space", Failed, "%d MiB left at %s: etcd stops when it has none. Make room there", kib>>10, p.flag("data-dir"))
+	case err != nil || left < freeWarning:
+		c.add(m.Name(), "space", Warning, "%d MiB left at %s", kib>>10, p.flag("data-dir"))
+	default:
+		c.add(m.Name(), "space", OK, "%d MiB left at %s", kib>>10, p.flag("data-dir"))
 	}
-	c.add(m.Name(), "space", level, "%d MiB left at %s", kib>>10, p.flag("data-dir"))
 }
 
 // certificates reads those that flags name and looks when they end.

@@ -27,6 +27,7 @@ type Plan struct {
 	Bump     uint64     `json:"bump"`     // by which the revision is raised
 	Token    string     `json:"token"`    // of the new etcd cluster
 	Scratch  string     `json:"scratch,omitempty"`
+	Tools    bool       `json:"tools,omitempty"` // the machines' own programs make etcd's data
 	First    string     `json:"first,omitempty"` // the machine whose member the others join; "": all get the same data
 	Hosts    []HostPlan `json:"hosts"`           // by name
 }
@@ -40,6 +41,7 @@ type HostPlan struct {
 	Parts   []Part         `json:"parts"`
 	Restart []string       `json:"restart,omitempty"`
 	Todo    string         `json:"todo,omitempty"` // what is left to people
+	Tool    string         `json:"tool,omitempty"` // that makes etcd's data there
 	Join    string         `json:"join,omitempty"` // the file in which its member is told to join others
 	Files   []FilePlan     `json:"files,omitempty"`
 	API     *APIPlan       `json:"api,omitempty"`
@@ -90,6 +92,8 @@ func (r *Restorer) newPlan() (*Plan, error) {
 	if len(p.members()) == 0 {
 		return nil, fail.Errorf(fail.Unsupported, "none of the archive's machines ran etcd: there is nothing to restore")
 	}
+	minor, ok := minorOf(p.Version)
+	p.Tools = r.OwnTools || !ok || minor < oldestMinor || minor > newestMinor
 	if r.OneByOne {
 		return p, r.planJoins(p)
 	}
@@ -164,6 +168,14 @@ func (p *Plan) Execute() bool {
 	})
 }
 
+// raised says what becomes of the revision.
+func (p *Plan) raised() string {
+	if p.Bump == 0 {
+		return "at the snapshot's revision: what has seen newer objects has to be restarted"
+	}
+	return fmt.Sprintf("its revision raised by %d so that nobody takes older data for newer", p.Bump)
+}
+
 func nobody(string, string) bool { return false }
 
 // path is what is exchanged of etcd's data.
@@ -173,7 +185,7 @@ func (h *HostPlan) path() string { return strings.Replace(h.Data, "/./", "/", 1)
 func (p *Plan) Text() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Restore of cluster %s to what it was at %s (etcd %s, revision %d).\n", p.Cluster, p.Created.Format(time.RFC3339), p.Version, p.Revision)
-	fmt.Fprintf(&b, "What changed since is lost. etcd begins anew on %d machines, its revision raised by %d so that nobody takes older data for newer.\n", len(p.made()), p.Bump)
+	fmt.Fprintf(&b, "What changed since is lost. etcd begins anew on %d machines, %s.\n", len(p.made()), p.raised())
 	if joins := p.joins(); len(joins) > 0 {
 		fmt.Fprintf(&b, "%d more members are added to it one by one, and get its data.\n", len(joins))
 	}

@@ -35,6 +35,7 @@ type Restorer struct {
 	Insist  []string
 	Scratch Scratch // where etcd's data folders are made
 
+	OwnTools bool // etcd's data is made by the machines' own etcdutl or etcdctl
 	OneByOne bool // one member is made, the first of Members, and the others are added to it
 	Now      func() time.Time
 	Say      func(format string, args ...any) // hears of each step
@@ -67,7 +68,9 @@ func (r *Restorer) Prepare(ctx context.Context, specs []host.Spec) (*Plan, []Fin
 				r.machine(ctx, h, p, &p.Hosts[i])
 			}
 		}
-		r.judge("", "memory", r.Scratch.check(ctx, r.Archive.snapshotSize()), "room to make etcd's data")
+		if r.tools(ctx, p); !p.Tools {
+			r.judge("", "memory", r.Scratch.check(ctx, r.Archive.snapshotSize()), "room to make etcd's data")
+		}
 	}
 	bad := slices.IndexFunc(r.checker.found, func(f Finding) bool { return f.Level == Failed })
 	if bad >= 0 {
@@ -159,13 +162,12 @@ func (r *Restorer) machine(ctx context.Context, h *host.Host, p *Plan, hp *HostP
 	defer r.on(ctx, h.Name(), p, nil, "forget") // a place that is left empty does no harm
 	r.checker.clock(ctx, h)
 	r.room(ctx, p, hp)
-	live, err := look(ctx, h)
-	if err != nil {
-		r.checker.add(hp.Name, "layout", Failed, "%v", err)
-		return
+	if live, err := look(ctx, h); err != nil { // what its programs go by is gone, and will come back
+		r.checker.add(hp.Name, "running now", Warning, "%v", err)
+	} else {
+		r.version(ctx, live, p, hp)
+		r.raise(ctx, live, p)
 	}
-	r.version(ctx, live, p, hp)
-	r.raise(ctx, live, p)
 	r.files(ctx, p, hp)
 }
 
@@ -225,6 +227,25 @@ func (r *Restorer) raise(ctx context.Context, live *machine, p *Plan) {
 	r.checker.add(live.Name(), "etcd now", OK, "it answers, at revision %d: what was written after %d will be gone", now, p.Revision)
 	if ahead := now - p.Revision; ahead > bump/2 {
 		p.Bump = max(p.Bump, uint64(ahead)+bump)
+	}
+}
+
+// tools finds the programs that make etcd's data, if it is not the library's.
+func (r *Restorer) tools(ctx context.Context, p *Plan) {
+	if !p.Tools {
+		return
+	}
+	for _, hp := range p.made() {
+		if r.hosts[hp.Name] == nil {
+			continue
+		}
+		out, err := r.on(ctx, hp.Name, p, nil, "tool")
+		tool, raises, _ := strings.Cut(strings.TrimSpace(string(out)), " ")
+		if hp.Tool = tool; r.judge(hp.Name, "tool", err, "etcd's data is made by its %s", tool) && raises == "" {
+			r.checker.add(hp.Name, "tool", Warning, "its %s cannot raise the revision: restart every kubelet, controller and operator when the cluster is restored", tool)
+			p.Bump = 0
+		}
+		_, _ = r.on(ctx, hp.Name, p, nil, "forget")
 	}
 }
 

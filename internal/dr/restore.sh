@@ -73,7 +73,33 @@ stage-data) # folder owner; the tar of the new folder on standard input
 	chown -R -- "$owner" "$new"
 	sync
 	;;
+tool) # the program here that makes etcd's data, and whether it can raise the revision
+	for tool in etcdutl etcdctl; do
+		if command -v "$tool" >/dev/null && help=$(ETCDCTL_API=3 "$tool" snapshot restore --help 2>&1) && [ "${help#*--initial-cluster-token}" != "$help" ]; then
+			if [ "${help#*--bump-revision}" != "$help" ]; then echo "$tool raises"; else echo "$tool"; fi
+			exit
+		fi
+	done
+	echo "there is no etcdutl, and no etcdctl that restores snapshots: install that of its etcd" >&2
+	exit 1
+	;;
+make-data) # folder owner tool name cluster token peers bump: the same by the machine's own program; the snapshot on standard input
+	to=$(target "$1")
+	new=$to.hozon-$id.new
+	mkdir -p "$(dirname "$to")"
+	rm -rf -- "$new" "$new.made" "$new.db"
+	cat >"$new.db"
+	more=
+	if [ "$8" != 0 ]; then more="--bump-revision=$8 --mark-compacted"; fi
+	ETCDCTL_API=3 "$3" snapshot restore "$new.db" --name="$4" --initial-cluster="$5" --initial-cluster-token="$6" --initial-advertise-peer-urls="$7" --data-dir="$new.made" $more >&2
+	rm -f -- "$new.db"
+	if there "$to"; then owner=$(stat -c %u:%g -- "$to"); else owner=$2; fi
+	if [ "$to" = "$1" ]; then mv -T -- "$new.made" "$new"; else mv -T -- "$new.made/member" "$new"; rm -r -- "$new.made"; fi
+	chown -R -- "$owner" "$new"
+	sync
+	;;
 unstage-data)
+	rm -rf -- "$(target "$1").hozon-$id.new.made" "$(target "$1").hozon-$id.new.db"
 	rm -rf -- "$(target "$1").hozon-$id.new"
 	;;
 stage-files) # the tar of the files on standard input

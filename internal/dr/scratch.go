@@ -4,6 +4,7 @@ package dr
 
 import (
 	"archive/tar"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -121,6 +122,9 @@ func (r breakable) Read(p []byte) (int, error) {
 
 // stageData makes the data folder of a member and sends it to a place beside the one that is there.
 func (r *Restorer) stageData(ctx context.Context, p *Plan, hp *HostPlan) error {
+	if p.Tools {
+		return r.makeThere(ctx, p, hp)
+	}
 	file, err := r.unpack(ctx, p)
 	if err != nil {
 		return fmt.Errorf("unpack etcd's snapshot: %w", err)
@@ -137,11 +141,24 @@ func (r *Restorer) stageData(ctx context.Context, p *Plan, hp *HostPlan) error {
 	if err != nil {
 		return fmt.Errorf("make etcd's data for member %s: %w", hp.Member.Name, err)
 	}
-	owner := hp.Member.Owner
-	if owner == "" {
-		owner = "root:root"
+	return r.send(ctx, p, hp.Name, func(t *tar.Writer) error { return addFolder(ctx, t, dir) }, "stage-data", hp.Data, hp.owner())
+}
+
+// owner is whom etcd's data belongs to.
+func (hp *HostPlan) owner() string { return cmp.Or(hp.Member.Owner, "root:root") }
+
+// makeThere sends the snapshot to a machine and has its own program make the data.
+func (r *Restorer) makeThere(ctx context.Context, p *Plan, hp *HostPlan) error {
+	from, err := r.Archive.Bundle.File(bundle.Snapshot)
+	if err != nil {
+		return err
 	}
-	return r.send(ctx, p, hp.Name, func(t *tar.Writer) error { return addFolder(ctx, t, dir) }, "stage-data", hp.Data, owner)
+	h := r.hosts[hp.Name]
+	if h == nil {
+		return fail.Errorf(fail.NotFound, "machine %s is not connected", hp.Name)
+	}
+	return h.Stream(ctx, breakable{ctx, from}, nil, script(p.ID, "make-data", hp.Data, hp.owner(), hp.Tool, hp.Member.Name, p.initialCluster(), p.Token,
+		strings.Join(hp.Member.PeerURLs, ","), strconv.FormatUint(p.Bump, 10))...)
 }
 
 // addFolder adds all that is below dir; owners are set where it arrives.

@@ -26,7 +26,7 @@ import (
 func hozon(t *testing.T, args ...string) (out, talk string, code int) {
 	t.Helper()
 	var o, e bytes.Buffer
-	code = cli.Run(t.Context(), &env.Env{Out: &o, Err: &e, Getenv: func(string) string { return "" }, Now: time.Now, Name: "hozon", Version: "test"}, args)
+	code = cli.Run(t.Context(), &env.Env{In: strings.NewReader(""), Out: &o, Err: &e, Getenv: func(string) string { return "" }, Now: time.Now, Name: "hozon", Version: "test"}, args)
 	return o.String(), e.String(), code
 }
 

@@ -123,6 +123,12 @@ func reserve(t testing.TB) int {
 // certificates are a CA and one certificate of it that serves as all of a control plane's.
 func certificates(t testing.TB) (ca, cert, key string) {
 	t.Helper()
+	return certificatesOf(t, time.Time{}, time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC))
+}
+
+// certificatesOf are some that are good for a time.
+func certificatesOf(t testing.TB, begin, end time.Time) (ca, cert, key string) {
+	t.Helper()
 	private := func() *ecdsa.PrivateKey {
 		k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 		if err != nil {
@@ -130,10 +136,9 @@ func certificates(t testing.TB) (ca, cert, key string) {
 		}
 		return k
 	}
-	end := time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)
-	root := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "etcd-ca"}, NotAfter: end, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
+	root := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "etcd-ca"}, NotBefore: begin, NotAfter: end, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
 	leaf := &x509.Certificate{
-		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "cp"}, NotAfter: end, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "cp"}, NotBefore: begin, NotAfter: end, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}
 	rootKey, leafKey := private(), private()

@@ -9,19 +9,36 @@ import (
 	"strings"
 	"testing"
 
+	"hozon.dev/hozon/internal/dr"
 	"hozon.dev/hozon/test/daemon"
 )
 
 var block = regexp.MustCompile("(?s)```sh\n(.*?)```")
 
-// TestGuide runs every command of the page on disaster recovery, in its order.
+// TestGuide runs every command of the pages on disaster recovery, in their order, on the layouts that they are for.
 func TestGuide(t *testing.T) {
-	c := Start(t, Setup{Hosts: 1})
+	for name, g := range map[string]struct {
+		page  string
+		setup Setup
+	}{
+		"kubeadm":           {"disaster.md", Setup{}},
+		dr.LayoutOpenShift3: {"disaster.md", Setup{Layout: dr.LayoutOpenShift3}},
+		dr.LayoutK3s:        {"disaster-k3s.md", Setup{Layout: dr.LayoutK3s}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g.setup.Hosts = 1
+			guide(t, g.page, g.setup)
+		})
+	}
+}
+
+func guide(t *testing.T, name string, setup Setup) {
+	c := Start(t, setup)
 	w := newWorld(t, c)
 	s := NewStation(t, c)
 	root, err := daemon.Root()
 	check(t, err)
-	page, err := os.ReadFile(filepath.Join(root, "doc/guide/disaster.md"))
+	page, err := os.ReadFile(filepath.Join(root, "doc/guide", name))
 	check(t, err)
 	inventory, err := os.ReadFile(s.inventory)
 	check(t, err)

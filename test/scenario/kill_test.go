@@ -189,11 +189,11 @@ func killRollback(t *testing.T, setup Setup) {
 			}
 		}
 		done, _ := s.interrupt(t, syscall.SIGKILL, at, s.restore("--backup-file", archive)...)
-		if now, _ := s.lines(t); done || now >= 0 {
-			t.Logf("taken back after %d events", now)
-			s.Must(t, s.restore("--rollback")...)
-			s.kept(t, w, before, look)
-		}
+		now, _ := s.lines(t)
+		done = done || now < 0 // it has written that it was finished, and was killed then
+		t.Logf("taken back after %d events", now)
+		s.Must(t, s.restore("--rollback")...)
+		s.kept(t, w, before, look)
 		if done {
 			break
 		}

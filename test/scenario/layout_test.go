@@ -92,7 +92,7 @@ func (c *Cluster) look(t *testing.T, h *hosttest.Host) string {
 func (c *Cluster) list(t *testing.T) string {
 	t.Helper()
 	if c.setup.Layout == dr.LayoutK3s {
-		return `$(find /etc/rancher /var/lib/rancher/k3s/agent/etc /etc/systemd/system/k3s.service* ` + k3s + ` -name member -prune -o -type f -print | sort)`
+		return `$(find /etc/rancher /var/lib/rancher/k3s/agent/etc /etc/systemd/system/k3s.service* ` + k3s + ` -name 'member*' -prune -o -type f -print | sort)`
 	}
 	root, err := daemon.Root()
 	check(t, err)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -46,6 +47,7 @@ func TestRefuse(t *testing.T) {
 		repair     string
 		args       []string
 		inventory  string
+		within     []string // a program that runs hozon
 	}{
 		{name: "cut off", args: []string{"--backup-file", "cut.age"}, want: "cut.age"},
 		{name: "a flipped bit", args: []string{"--backup-file", "flipped.age"}, want: "flipped.age"},
@@ -59,6 +61,7 @@ func TestRefuse(t *testing.T) {
 		{name: "no such machine", args: []string{"--members", "cp-7"}, want: "no control-plane machine cp-7"},
 		{name: "no room", prepare: "mkdir -p /var/lib/hozon-restore; mount -t tmpfs -o size=1m tmpfs /var/lib/hozon-restore", repair: "umount /var/lib/hozon-restore", want: "make room there"},
 		{name: "not writable", prepare: "mkdir -p /var/lib/hozon-restore; mount -t tmpfs -o ro tmpfs /var/lib/hozon-restore", repair: "umount /var/lib/hozon-restore", want: "Read-only file system"},
+		{name: "not enough memory", within: []string{"unshare", "--mount", "sh", "-c", `mount -t tmpfs -o size=64m tmpfs /dev/shm && exec "$@"`, "sh"}, want: "are left: make room, or with --use-disk"},
 	} {
 		t.Run(r.name, func(t *testing.T) {
 			if r.prepare != "" {
@@ -71,7 +74,13 @@ func TestRefuse(t *testing.T) {
 				check(t, os.WriteFile(file, []byte(r.inventory), 0o600))
 				args = append(args, "--inventory", file)
 			}
-			out, err := s.Try(t, args...)
+			cmd := s.Command(t.Context(), args...)
+			if len(r.within) > 0 { // behind nsenter and its arguments
+				i := slices.Index(cmd.Args, s.program)
+				cmd.Args = slices.Insert(cmd.Args, i, r.within...)
+			}
+			said, err := cmd.CombinedOutput()
+			out := string(said)
 			if err == nil || !strings.Contains(out, r.want) {
 				t.Errorf("%v, want %q in\n%s", err, r.want, out)
 			}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
@@ -13,6 +14,7 @@ import (
 	"hozon.dev/hozon/internal/cli/env"
 	"hozon.dev/hozon/internal/dr/hostset"
 	"hozon.dev/hozon/internal/host"
+	"hozon.dev/hozon/internal/store"
 )
 
 // stamp is how a backup is called that nobody has named.
@@ -26,6 +28,7 @@ type backupOptions struct {
 	recipients env.Recipients
 	notes      string
 	parallel   int
+	keep       int
 	dryRun     bool
 	output     env.Output
 }
@@ -49,6 +52,9 @@ Exit codes: 0 all machines were saved, 1 none, 2 the command line or the invento
   # What would be saved
   hozon host backup --inventory hosts.yaml --dry-run --store /srv/backups
 
+  # Every night, the last fourteen
+  hozon host backup --inventory hosts.yaml --recipients-file recipients.txt --store /srv/backups --keep 14
+
   # With what was done by hand after the installation, written down
   hozon host backup --inventory hosts.yaml --notes after-install.md --store /srv/backups`,
 		Args: cobra.MaximumNArgs(1),
@@ -57,7 +63,9 @@ Exit codes: 0 all machines were saved, 1 none, 2 the command line or the invento
 				return err
 			}
 			if o.name = e.Now().UTC().Format(stamp); len(args) == 1 {
-				o.name = args[0]
+				if o.name = args[0]; o.keep > 0 {
+					return env.Usagef("--keep is for backups without a NAME: those with one stay until `hozon host delete`")
+				}
 			}
 			return o.run(c.Context(), e)
 		},
@@ -69,6 +77,7 @@ Exit codes: 0 all machines were saved, 1 none, 2 the command line or the invento
 	o.recipients.AddFlags(f)
 	f.StringVar(&o.notes, "notes", "", "File with notes that go into each archive and that a restore shows: steps after the installation.")
 	f.IntVar(&o.parallel, "parallel", 8, "Machines at a time.")
+	f.IntVar(&o.keep, "keep", 0, "Of the backups of the same machines that nobody has named, keep this many and delete older ones (default: all).")
 	f.BoolVar(&o.dryRun, "dry-run", false, "Say what would be saved.")
 	o.output.AddFlag(f, "table", "json", "yaml")
 	return c
@@ -120,6 +129,25 @@ func (o *backupOptions) run(ctx context.Context, e *env.Env) error {
 	}
 	if r.Failed() > 0 {
 		return env.Ended{Code: env.ExitPartial}
+	}
+	return o.prune(ctx, e, st, r)
+}
+
+// prune deletes older backups, never after one in which a machine is missing.
+func (o *backupOptions) prune(ctx context.Context, e *env.Env, st *store.Store, r *hostset.Record) error {
+	if o.keep < 1 {
+		return nil
+	}
+	all, err := hostset.List(ctx, st)
+	if err != nil {
+		return err
+	}
+	unnamed := func(r hostset.Record) bool { _, err := time.Parse(stamp, r.Name); return err == nil }
+	for _, name := range hostset.Outdated(all, r, o.keep, unnamed) {
+		if err := hostset.Delete(ctx, st, name); err != nil {
+			return err
+		}
+		e.Say("Deleted host backup %q", name)
 	}
 	return nil
 }

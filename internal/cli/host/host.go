@@ -19,7 +19,7 @@ import (
 // New is `hozon host`.
 func New(e *env.Env) *cobra.Command {
 	c := &cobra.Command{Use: "host", Short: "Save the files of machines, say what has changed, bring them back"}
-	c.AddCommand(newProfiles(e), newBackup(e), newGet(e), newDiff(e), newRestore(e))
+	c.AddCommand(newProfiles(e), newBackup(e), newGet(e), newDiff(e), newRestore(e), newDelete(e))
 	return c
 }
 

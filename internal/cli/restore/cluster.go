@@ -25,6 +25,7 @@ type clusterOptions struct {
 	identity string
 	members  []string
 	oneByOne bool
+	ownTools bool
 	insist   []string
 	useDisk  bool
 	yes      bool
@@ -86,6 +87,7 @@ A restore makes etcd's data on this machine, in memory; with --use-disk (as root
 	f.StringVar(&o.identity, "identity", e.Getenv("HOZON_IDENTITY"), "File with the age identity that opens a sealed archive (default: $HOZON_IDENTITY).")
 	f.StringSliceVar(&o.members, "members", nil, "Machines that shall make up the restored control plane (default: all of the archive).")
 	f.BoolVar(&o.oneByOne, "add-members", false, "Restore etcd on one machine, the first of --members, and add the others to it one by one.")
+	f.BoolVar(&o.ownTools, "own-tools", false, "Have etcd's data made by the machines' own etcdutl or etcdctl, as with --insist version for an etcd that is not of 3.4 to 3.7.")
 	f.StringSliceVar(&o.insist, "insist", nil, "Do it although: "+strings.Join(dr.Insists, ", ")+".")
 	f.BoolVar(&o.useDisk, "use-disk", false, "Make etcd's data in the workspace folder instead of in memory; needs root.")
 	f.BoolVar(&o.yes, "yes", false, "Do not ask.")
@@ -112,8 +114,8 @@ func (o *clusterOptions) check() error {
 		return env.Usagef("give the cluster's name: -c NAME")
 	case o.resume && o.rollback:
 		return env.Usagef("--resume or --rollback, not both")
-	case again && (o.dryRun || len(o.members) > 0 || o.oneByOne || o.useDisk):
-		return env.Usagef("--resume and --rollback go by the plan that was made; they take neither --dry-run nor --members nor --add-members nor --use-disk")
+	case again && (o.dryRun || len(o.members) > 0 || o.oneByOne || o.ownTools || o.useDisk):
+		return env.Usagef("--resume and --rollback go by the plan that was made; they take neither --dry-run nor --members nor --add-members nor --own-tools nor --use-disk")
 	case !again && o.file == "":
 		return env.Usagef("name the archive: --backup-file FILE")
 	case o.useDisk && os.Geteuid() != 0:
@@ -145,7 +147,7 @@ func (o *clusterOptions) run(ctx context.Context, e *env.Env) error {
 	case !o.resume && !o.rollback && open != "" && !o.dryRun:
 		return env.Usagef("a restore of cluster %s was interrupted (%s): --resume goes on with it, --rollback takes it back", o.cluster, filepath.Dir(open))
 	}
-	r := &dr.Restorer{Cluster: o.cluster, Members: o.members, OneByOne: o.oneByOne, Insist: o.insist, Now: e.Now, Say: e.Say}
+	r := &dr.Restorer{Cluster: o.cluster, Members: o.members, OneByOne: o.oneByOne, OwnTools: o.ownTools, Insist: o.insist, Now: e.Now, Say: e.Say}
 	defer r.Close()
 	switch {
 	case o.rollback:
