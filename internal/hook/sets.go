@@ -259,32 +259,3 @@ func (s *Sets) Exec(p Pod) []Hook {
 	})
 	return out
 }
-
-// Unfit are the containers that the spec names and that none of the pods it applies to has, as errors; pods are all that have hooks.
-func (s *Sets) Unfit(pods []Pod) error {
-	type want struct{ set, container string }
-	found, missing := map[want]bool{}, map[want]string{}
-	var order []want
-	for _, p := range pods {
-		for _, stage := range []report.HookStage{report.Pre, report.Post} {
-			for _, h := range s.Of(stage, p) {
-				w := want{h.From, h.Container}
-				switch {
-				case h.From == FromAnnotation:
-				case h.Problem == "":
-					found[w] = true
-				case missing[w] == "":
-					missing[w] = h.Problem
-					order = append(order, w)
-				}
-			}
-		}
-	}
-	var errs []error
-	for _, w := range order {
-		if !found[w] {
-			errs = append(errs, fmt.Errorf("spec.hooks, set %q: %s, and neither has any other pod that the set applies to", w.set, missing[w]))
-		}
-	}
-	return fail.As(fail.Invalid, errors.Join(errs...))
-}

@@ -32,6 +32,7 @@ const sidePods = 64
 // hooks are the state of a restore's hooks.
 type hooks struct {
 	sets *hook.Sets
+	fit  hook.Fit
 	pods chan hookedPod // that were made; closed when no more will be
 	done chan struct{}  // closed when all hooks have come to their end
 	end  context.CancelCauseFunc
@@ -68,6 +69,24 @@ func (r *run) readHooks(ctx context.Context) error {
 	}
 	r.hooks.sets = sets
 	return nil
+}
+
+// fitHooks looks whether a pod that may be restored has the containers that the hooks of the spec name.
+func (r *run) fitHooks(e plan.Entry, body []byte) {
+	if !isPod(e.Ref) || !e.Matched || e.Traits.Skip != "" {
+		return
+	}
+	if _, exec := r.hooks.sets.Restore(false); !exec {
+		return
+	}
+	p, err := hook.Read(body)
+	if err != nil {
+		return // it is reported when it is to be made
+	}
+	if to, ok := r.restore.Spec.NamespaceMapping[p.Namespace]; ok {
+		p.Namespace = to
+	}
+	r.hooks.fit.See(r.hooks.sets.Exec(p))
 }
 
 func isPod(ref object.Ref) bool { return ref.Group == "" && ref.Resource == "pods" }

@@ -100,3 +100,23 @@ func TestBadFilterPolicies(t *testing.T) {
 		}
 	}
 }
+
+// TestHookWithoutContainer: a hook of the spec that names a container which no restored pod of its set has refuses the restore; one that some pods have does not.
+func TestHookWithoutContainer(t *testing.T) {
+	c := clustertest.Shared(t)
+	k, ns := client(t, c), c.Namespace(t)
+	pod := `{"apiVersion":"v1","kind":"Pod","metadata":{"name":%q,"namespace":%q,"labels":{"app":%[1]q}},"spec":{"containers":[{"name":%[3]q,"image":"i"}]},"status":{"phase":"Running"}}`
+	s := backup(t, mem.New(), "b", true, [][]byte{fmt.Appendf(nil, pod, "db", ns, "main"), fmt.Appendf(nil, pod, "web", ns, "server")})
+	for container, want := range map[string]string{
+		"main":   "",
+		"nobody": `spec.hooks, set "warm": pod NS/db has no container "nobody": it has main, and neither has any other pod that the set applies to`,
+	} {
+		hooks := velerov1.RestoreHooks{Resources: []velerov1.RestoreResourceHookSpec{{Name: "warm", PostHooks: []velerov1.RestoreResourceHook{
+			{Exec: &velerov1.ExecRestoreHook{Container: container, Command: []string{"true"}}},
+		}}}}
+		_, err := asked(t, k, s, ns, velerov1.RestoreSpec{BackupName: "b", Hooks: hooks})
+		if want == "" && err != nil || want != "" && (!fail.Is(err, fail.Invalid) || strings.ReplaceAll(fmt.Sprint(err), ns, "NS") != want) {
+			t.Errorf("%s: %v, want %q", container, err, want)
+		}
+	}
+}

@@ -108,6 +108,7 @@ func (r *run) scan(ctx context.Context) error {
 			r.bodies[r.entries.Len()] = append([]byte(nil), e.Body...)
 		}
 		r.entries.Add(entry)
+		r.fitHooks(entry, e.Body)
 		return nil
 	})
 	if err != nil {
@@ -116,7 +117,7 @@ func (r *run) scan(ctx context.Context) error {
 	if r.filter, err = r.newFilter(r.allTypes()); err != nil {
 		return err
 	}
-	if err := errors.Join(r.checkNames(), r.checkPolicy(), r.checkClasses(ctx)); err != nil {
+	if err := errors.Join(r.checkNames(), r.checkPolicy(), r.checkClasses(ctx), r.hooks.fit.Err()); err != nil {
 		return err
 	}
 	for _, f := range r.found {
