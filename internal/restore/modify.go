@@ -51,3 +51,13 @@ func (r *run) configMap(ctx context.Context, name string) (map[string]string, er
 	}
 	return cm.Data, nil
 }
+
+// idleModifiers tells of rules that could change nothing.
+func (r *run) idleModifiers() {
+	if r.modifiers == nil {
+		return
+	}
+	for _, text := range r.modifiers.Idle() {
+		r.report.Warn("", "resource modifiers, ConfigMap %s/%s, %s", r.restore.Namespace, r.restore.Spec.ResourceModifier.Name, text)
+	}
+}

@@ -123,6 +123,7 @@ func (r *run) apply(ctx context.Context) error {
 	for _, w := range a.Finish(ctx) {
 		r.report.Warn(w.Ref.Namespace, "%s", w.Text)
 	}
+	r.idleModifiers()
 	return context.Cause(ctx)
 }
 

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"sync/atomic"
 
 	jsonpatch "github.com/evanphx/json-patch/v5"
 	"github.com/gobwas/glob"
@@ -42,7 +43,12 @@ type rule struct {
 	patch     jsonpatch.Patch
 	merges    [][]byte
 	strategic [][]byte
+
+	tests *tests // of the JSON patch
 }
+
+// tests counts the objects that a JSON patch was for, and those for which a test of it failed.
+type tests struct{ tried, failed atomic.Int64 }
 
 // Apply changes an object. ref is its name in the backup.
 func (r *Rules) Apply(o *unstructured.Unstructured, ref object.Ref) error {
@@ -77,6 +83,17 @@ func (r *Rules) Apply(o *unstructured.Unstructured, ref object.Ref) error {
 		return fmt.Errorf("read what the resource modifiers made: %w", err)
 	}
 	return replace(o, changed)
+}
+
+// Idle are the rules whose tests failed for every object that they were for, so that they have changed nothing: perhaps they are wrong.
+func (r *Rules) Idle() []string {
+	var out []string
+	for i := range r.rules {
+		if rule := &r.rules[i]; rule.tests.failed.Load() > 0 && rule.tests.failed.Load() == rule.tests.tried.Load() {
+			out = append(out, fmt.Sprintf("line %d: a test of the JSON patch failed for every object that the rule is for: it has changed nothing", rule.line))
+		}
+	}
+	return out
 }
 
 // replace takes over what the rules made of an object, unless that is another one.
@@ -116,8 +133,10 @@ func (r *rule) matched(o *unstructured.Unstructured, body []byte) bool {
 
 func (r *rule) apply(body []byte, gvk schema.GroupVersionKind, types func(schema.GroupVersionKind) (any, error)) ([]byte, error) {
 	if len(r.patch) > 0 {
+		r.tests.tried.Add(1)
 		out, err := r.patch.Apply(body)
 		if errors.Is(err, jsonpatch.ErrTestFailed) {
+			r.tests.failed.Add(1)
 			return body, nil // as Velero: a test is a condition
 		}
 		return out, err

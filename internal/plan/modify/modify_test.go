@@ -144,6 +144,25 @@ func TestApplyErrors(t *testing.T) {
 	}
 }
 
+// TestIdle: a rule whose test fails everywhere is told of, one whose test fails somewhere is not.
+func TestIdle(t *testing.T) {
+	r := rules(t, head+`- conditions: {groupResource: configmaps}
+  patches: [{operation: test, path: /data/a, value: b}, {operation: replace, path: /data/a, value: c}]
+- conditions: {groupResource: configmaps}
+  patches: [{operation: test, path: /data/a, value: never}, {operation: replace, path: /data/a, value: d}]
+- conditions: {groupResource: secrets}
+  patches: [{operation: test, path: /data/a, value: never}]`)
+	for _, value := range []string{"b", "other"} {
+		o := parse(t, `{apiVersion: v1, kind: ConfigMap, metadata: {name: a, namespace: shop}, data: {a: `+value+`}}`)
+		if err := r.Apply(o, refOf(o)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := r.Idle(); len(got) != 1 || !strings.HasPrefix(got[0], "line 5: a test of the JSON patch failed") {
+		t.Errorf("%q", got)
+	}
+}
+
 // TestParseErrors: what is not understood is refused with key, line and what was expected.
 func TestParseErrors(t *testing.T) {
 	const ok = "- conditions: {groupResource: pods}\n"

@@ -104,7 +104,7 @@ func sequence(parent, n *yaml.Node, name string) ([]*yaml.Node, error) {
 }
 
 func parseRule(n *yaml.Node) (rule, error) {
-	r := rule{line: n.Line, selector: labels.Everything()}
+	r := rule{line: n.Line, selector: labels.Everything(), tests: &tests{}}
 	f, err := fields(n, "conditions", "patches", "mergePatches", "strategicPatches")
 	if err != nil {
 		return r, err
