@@ -322,6 +322,10 @@ func TestLate(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	create(t, c, "v1/configmaps", ns, `{"metadata":{"name":"settings","labels":{"app":"db"},"annotations":{"meta.helm.sh/release-name":"db"}}}`)
+	for _, release := range []string{"db", "other"} {
+		create(t, c, "v1/secrets", ns, fmt.Sprintf(`{"metadata":{"name":"sh.helm.release.v1.%s.v1","labels":{"owner":"helm","name":%[1]q}}}`, release))
+	}
 	types := typesOf(t, c)
 	spec := velerov1.BackupSpec{IncludedNamespaces: []string{ns}, LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "db"}}}
 	m, result := run(t, c, collect.Request{Types: types, Filter: filterFor(t, c, types, spec), Exact: true, GroupLabel: "velero.io/volume-group"})
@@ -329,6 +333,6 @@ func TestLate(t *testing.T) {
 		t.Error(result.Problems, result.Own)
 	}
 	m.has(t, "v1 persistentvolumeclaims/"+ns+"/data", "v1 persistentvolumeclaims/"+ns+"/log", "v1 persistentvolumeclaims/"+ns+"/far", "v1 pods/"+ns+"/runs",
-		"v1 persistentvolumes/data-"+ns, "v1 persistentvolumes/log-"+ns, "v1 persistentvolumes/far-"+ns, "v1 namespaces/"+ns)
-	m.hasNot(t, "v1 pods/"+ns+"/waits", "v1 pods/"+ns+"/else", "v1 persistentvolumeclaims/"+ns+"/other", "v1 persistentvolumes/other-"+ns)
+		"v1 persistentvolumes/data-"+ns, "v1 persistentvolumes/log-"+ns, "v1 persistentvolumes/far-"+ns, "v1 namespaces/"+ns, "v1 configmaps/"+ns+"/settings", "v1 secrets/"+ns+"/sh.helm.release.v1.db.v1")
+	m.hasNot(t, "v1 secrets/"+ns+"/sh.helm.release.v1.other.v1", "v1 pods/"+ns+"/waits", "v1 pods/"+ns+"/else", "v1 persistentvolumeclaims/"+ns+"/other", "v1 persistentvolumes/other-"+ns)
 }

@@ -167,7 +167,7 @@ func (n *needs) has(it Item) (bool, error) {
 
 // pass takes note of what is not taken, of the kinds of which that counts.
 func (n *needs) pass(it Item) error {
-	if it.Ref.Group != "" || it.Ref.Resource != "pods" && it.Ref.Resource != "persistentvolumeclaims" {
+	if !relate.Passes(it.Ref) {
 		return nil
 	}
 	n.mu.Lock()

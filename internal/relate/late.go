@@ -8,7 +8,7 @@ import (
 	"hozon.dev/hozon/internal/object"
 )
 
-// late is what a Set knows of objects that went by and were not taken, and that a claim which is taken may need all the same: the pods that
+// late is what a Set knows of objects that went by and were not taken, and that a claim which is taken may need all the same (Helm's records are in releases): the pods that
 // mount it, and the other claims of its group. They are listed before it is known that they are needed.
 type late struct {
 	taken   map[object.Ref]struct{}     // claims, volumes and PriorityClasses
@@ -25,9 +25,17 @@ type late struct {
 // group is the claims of one namespace whose snapshots are taken together.
 type group struct{ namespace, value string }
 
+// Passes says whether Pass has to be told of an object.
+func Passes(ref object.Ref) bool {
+	return kindOf(ref) == pods || kindOf(ref) == claims || isRecord(ref)
+}
+
 // Pass takes note of an object that is allowed and was not taken. A body that does not decode is fail.Corrupt.
 func (s *Set) Pass(ref object.Ref, head object.Head, body []byte) error {
 	l := &s.late
+	if isRecord(ref) {
+		s.helm.pass(ref, head)
+	}
 	switch kindOf(ref) {
 	case pods:
 		var p pod
@@ -77,7 +85,8 @@ func (l *late) took(ref object.Ref, head object.Head, groupLabel string) {
 	}
 }
 
-// Late are the objects that went by and are needed after all: running pods that mount a claim that is taken, the claims of its group, the claims of those pods, and so on.
+// Late are the objects that went by and are needed after all: running pods that mount a claim that is taken, the claims of its group, the claims of those pods, and so on;
+// and Helm's records of releases of which something is taken.
 // They, and what they need, are to be listed once more; when they were added, Late is asked again, until there is nothing.
 func (s *Set) Late() []object.Ref {
 	l := &s.late
@@ -93,6 +102,7 @@ func (s *Set) Late() []object.Ref {
 		l.fresh = l.fresh[1:]
 		out = l.around(claim, out)
 	}
+	out = append(out, s.helm.late()...)
 	l.open = len(out) > 0
 	return out
 }

@@ -14,6 +14,7 @@
 //	ClusterRoleBinding  → its ClusterRole
 //	custom resource     → its CustomResourceDefinition
 //	namespaced object   → its Namespace
+//	part of a release   → Helm's records of that release
 //
 // What an object needs without working any worse when it is missing (a pod its ServiceAccount, an
 // Ingress its class) is no need here, as in Velero.

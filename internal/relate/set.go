@@ -17,6 +17,7 @@ type Set struct {
 	accounts map[account]struct{}
 	kinds    map[kind]struct{} // those that something was taken of
 	late     late
+	helm     releases
 }
 
 type account struct{ namespace, name string }
@@ -26,6 +27,7 @@ type account struct{ namespace, name string }
 func (s *Set) Add(ref object.Ref, head object.Head, body []byte) error {
 	s.addType(ref)
 	s.late.took(ref, head, s.GroupLabel)
+	s.helm.took(ref, head)
 	if kindOf(ref) == serviceAccounts {
 		if s.accounts == nil {
 			s.accounts = map[account]struct{}{}
