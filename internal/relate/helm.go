@@ -3,6 +3,7 @@
 package relate
 
 import (
+	"bytes"
 	"strings"
 
 	"hozon.dev/hozon/internal/object"
@@ -10,6 +11,8 @@ import (
 
 // releasePrefix is what the names of Helm's records of releases begin with.
 const releasePrefix = "sh.helm.release.v1."
+
+var releaseMark = []byte("meta.helm.sh/release-name")
 
 // release is one of Helm's, in the namespace where its records are.
 type release struct{ namespace, name string }
@@ -38,7 +41,7 @@ func (r *releases) pass(ref object.Ref, head object.Head) {
 
 // took takes note of the release that an object belongs to.
 func (r *releases) took(ref object.Ref, head object.Head) {
-	if !strings.Contains(string(head.RawAnnotations), "meta.helm.sh/release-name") {
+	if !bytes.Contains(head.RawAnnotations, releaseMark) {
 		return
 	}
 	name, _ := head.Annotation("meta.helm.sh/release-name")

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
 
 	velerov1 "hozon.dev/hozon/api/velero/v1"
 	"hozon.dev/hozon/internal/cli/env"
@@ -126,13 +127,20 @@ func describeSpec(out *env.Describer, r *velerov1.Restore) {
 	out.Gap()
 	out.Line(0, "Preserve Service NodePorts:", env.ThreeWay(s.PreserveNodePorts, "true", "false"))
 	out.Gap()
-	if ref := s.ResourceModifier; ref != nil {
-		out.Text(0, "Resource modifier:")
-		out.Line(1, "Type:", ref.Kind)
-		out.Line(1, "Name:", ref.Name)
-		out.Gap()
-	}
+	describeRef(out, "Resource modifier:", s.ResourceModifier)
+	describeRef(out, "Resource policies:", s.ResourcePolicy)
 	describeUploader(out, s.UploaderConfig)
+}
+
+// describeRef shows the ConfigMap that a Restore names, if it names one.
+func describeRef(out *env.Describer, title string, ref *corev1.TypedLocalObjectReference) {
+	if ref == nil {
+		return
+	}
+	out.Text(0, "%s", title)
+	out.Line(1, "Type:", ref.Kind)
+	out.Line(1, "Name:", ref.Name)
+	out.Gap()
 }
 
 func describeUploader(out *env.Describer, c *velerov1.UploaderConfigForRestore) {
