@@ -206,11 +206,11 @@ func (r *Repository) Stats(ctx context.Context) (u vault.Usage, err error) {
 	if err != nil {
 		return u, fmt.Errorf("count %s: %w", r.at, err)
 	}
-	u.Reclaimable, u.Counted = max(packs-needed, 0)+recent, counted
+	u.Reclaimable, u.Counted = max(packs-needed, recent, 0), counted
 	return u, nil
 }
 
-// lastSweep is when full maintenance looked last for what no snapshot needs, and how much of it was too young to go.
+// lastSweep is when full maintenance looked last for what no snapshot needs, and how much of it was too young to go, marked already or not.
 func lastSweep(ctx context.Context, direct repo.DirectRepository) (int64, time.Time, error) {
 	s, err := maintenance.GetSchedule(ctx, direct)
 	if err != nil {
