@@ -10,6 +10,7 @@ import (
 	velerov1 "hozon.dev/hozon/api/velero/v1"
 	"hozon.dev/hozon/internal/fail"
 	"hozon.dev/hozon/internal/object"
+	"hozon.dev/hozon/internal/plan/rule"
 )
 
 // builder is the state of one Build.
@@ -22,6 +23,7 @@ type builder struct {
 	types       map[string]map[string]bool // group-resource → served versions
 	chosen      *finder                    // one entry an object
 	favourites  map[string]string          // group-resource → the version that the target prefers
+	releases    map[string][]int           // Helm's releases → its records of them
 	definitions map[string]int             // group-resource → the CustomResourceDefinition that brings it
 	taken       []bool                     // of each entry
 	left        map[int]verdict            // entries that are taken and left out
@@ -95,10 +97,13 @@ func (b *builder) index() {
 		}
 		b.types[gr][t.Version] = true
 	}
-	b.definitions = map[string]int{}
+	b.definitions, b.releases = map[string]int{}, map[string][]int{}
 	for i := range b.Len() {
 		if more := b.More(i); more != nil && more.Defines != "" {
 			b.definitions[more.Defines] = i
+		}
+		if release := rule.RecordOf(b.Ref(i)); release != "" {
+			b.releases[release] = append(b.releases[release], i)
 		}
 	}
 }

@@ -114,6 +114,7 @@ func (l *Entries) keepExtra(t rule.Traits) uint32 {
 		l.owners.add(owner{name: l.names.keep(o.Name), uid: l.uids.pack(o.UID), maker: m, controller: o.Controller})
 	}
 	if x.more != nil {
+		x.more.Release = l.word(x.more.Release)
 		for i := range x.more.Needs {
 			n := &x.more.Needs[i]
 			*n = object.Ref{Group: l.word(n.Group), Resource: l.word(n.Resource), Namespace: l.word(n.Namespace), Name: l.names.keep(n.Name)}

@@ -48,6 +48,11 @@ func (b *builder) take(i int) {
 				b.take(j)
 			}
 		}
+		for _, j := range b.releases[more.Release] {
+			if *b.chosen.slot(j) == uint32(j)+1 && b.inclusion(b.Ref(j)) != filter.No {
+				b.take(j)
+			}
+		}
 	}
 	// A custom resource brings its definition along if the target lacks it.
 	if j, ok := b.definitions[b.groupResource(i)]; ok && !b.served(i) && b.inclusion(b.Ref(j)) != filter.No {

@@ -30,6 +30,8 @@ type Traits struct {
 type More struct {
 	// Needs are objects of the backup without which this one cannot work: they are restored along, past selectors.
 	Needs []object.Ref
+	// Release is the release of Helm's that the object belongs to, "namespace/name".
+	Release string
 	// Defines is the group-resource ("gears.example.com") that a CustomResourceDefinition brings.
 	Defines string
 	// FixedPorts is set for Services that keep a node port, health check port or address that a user chose.
@@ -87,6 +89,12 @@ func Inspect(ref object.Ref, head object.Head, body []byte) (Traits, error) {
 		if err := look(ref, head, body, &t); err != nil {
 			return Traits{}, fmt.Errorf("read %s: %w", ref, err)
 		}
+	}
+	if r := releaseOf(ref, head); r != "" {
+		if t.More == nil {
+			t.More = &More{}
+		}
+		t.More.Release = r
 	}
 	if head.Terminating {
 		t.Skip = "it was being deleted when it was saved"
