@@ -43,7 +43,7 @@ func (r *run) loadReplacements(ctx context.Context) error {
 	page, err := r.Target.List(ctx, object.Type{Version: "v1", Resource: "configmaps", Kind: "ConfigMap", Namespaced: true},
 		cluster.ListOptions{Namespace: r.restore.Namespace, LabelSelector: velerov1.LabelPluginConfig})
 	if fail.Is(err, fail.Denied) {
-		r.report.Warn("", "ConfigMaps of namespace %s may not be listed: those that change storage classes and images do not count", r.restore.Namespace)
+		r.log.line("info", "ConfigMaps of namespace %s may not be listed: those that change storage classes and images do not count", r.restore.Namespace)
 		return nil
 	}
 	if err != nil {
