@@ -174,7 +174,7 @@ func (r *run) order(p podFiles, c policy.Choice, claimUID string) *velerov1.PodV
 		ObjectMeta: metav1.ObjectMeta{
 			GenerateName: b.Name + "-",
 			Labels:       map[string]string{velerov1.LabelBackupName: velerov1.LabelValue(b.Name), velerov1.LabelBackupUID: string(b.UID)},
-			Annotations:  map[string]string{velerov1.AnnotationRun: r.options.Run},
+			Annotations:  map[string]string{},
 			OwnerReferences: []metav1.OwnerReference{{
 				APIVersion: velerov1.APIVersion, Kind: "Backup", Name: b.Name, UID: b.UID, Controller: new(true),
 			}},

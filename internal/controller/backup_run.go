@@ -3,7 +3,6 @@
 package controller
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -89,7 +88,7 @@ func (r *Backups) once(ctx context.Context, b *velerov1.Backup) (backup.Result, 
 		Cluster: r.Cluster, Store: st, Now: r.Now, Tool: r.Tool, Observe: seen, GlobalPolicy: r.GlobalPolicy, AllVersions: r.AllVersions,
 	}
 	if attempt(b) > 1 {
-		r.sweepVolumes(ctx, b, run(b))
+		r.sweepVolumes(ctx, b, nil)
 	}
 	options := backup.Options{Run: run(b), Notes: undone(b), Files: r.saver(b), Check: func(ctx context.Context) error { return r.ours(ctx, b) }}
 	if len(b.Spec.VolumeSnapshotLocations) > 0 {
@@ -215,7 +214,7 @@ func (r *Backups) conclude(ctx context.Context, b, made *velerov1.Backup) {
 		return
 	}
 	if attempt(b) > 1 {
-		r.sweepVolumes(ctx, b, cmp.Or(run(made), run(b)))
+		r.sweepUnrecorded(ctx, b)
 	}
 	s := made.Status
 	r.Log.Info("backup ended", "backup", b.Name, "phase", s.Phase, "errors", s.Errors, "warnings", s.Warnings)
@@ -233,7 +232,7 @@ func (r *Backups) conclude(ctx context.Context, b, made *velerov1.Backup) {
 // fail writes down a Backup of which nothing is in the bucket.
 func (r *Backups) fail(ctx context.Context, b *velerov1.Backup, cause error) {
 	defer r.pay(ctx, b) // a store that hangs must not hold up the end
-	defer r.sweepVolumes(ctx, b, "")
+	defer r.sweepVolumes(ctx, b, nil)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer cancel()
 	phase, text := velerov1.BackupPhaseFailed, cause.Error()

@@ -5,7 +5,6 @@ package controller
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -16,6 +15,7 @@ import (
 	velerov1 "hozon.dev/hozon/api/velero/v1"
 	"hozon.dev/hozon/internal/fail"
 	"hozon.dev/hozon/internal/store"
+	"hozon.dev/hozon/internal/volume"
 )
 
 // requestLife is how long a request to delete a backup is kept after it was processed.
@@ -148,14 +148,14 @@ func (r *Deletions) later(d *velerov1.DeleteBackupRequest, err error) (string, e
 	return err.Error(), nil
 }
 
-// volumes removes the native snapshots of a backup. One with file backups is refused: their data would stay for ever, with nothing that knows of it.
+// volumes removes what a backup has saved of volumes. The backup itself stays until all of it is gone: nothing else knows of it.
 func (r *Deletions) volumes(ctx context.Context, st *store.Store, b *velerov1.Backup) (string, error) {
-	saved, err := r.fileBackups(ctx, st, b)
+	saved, err := r.saved(ctx, st, b)
 	if err != nil {
 		return "", err
 	}
-	if saved {
-		return "the backup has file backups of volumes, which this version cannot delete and which would be left behind: delete it with the program that made it", nil
+	if err := r.Stores.forget(ctx, b.Spec.StorageLocation, saved); err != nil {
+		return "", err
 	}
 	var all []store.Snapshot
 	err = st.ReadJSON(ctx, store.Backup, b.Name, store.VolumeSnapshots, &all)
@@ -176,18 +176,20 @@ func (r *Deletions) volumes(ctx context.Context, st *store.Store, b *velerov1.Ba
 	return join(problems), nil
 }
 
-// fileBackups says whether a backup has files of volumes in a repository.
-func (r *Deletions) fileBackups(ctx context.Context, st *store.Store, b *velerov1.Backup) (bool, error) {
-	var saved velerov1.PodVolumeBackupList
-	if err := r.Live.List(ctx, &saved, client.InNamespace(r.Namespace), client.MatchingLabels{velerov1.LabelBackupName: velerov1.LabelValue(b.Name)}); err != nil {
-		return false, err
+// saved are the volumes of a backup that repositories have data of, as the bucket and the cluster know them: what a run left that came to nothing is in the cluster only.
+func (r *Deletions) saved(ctx context.Context, st *store.Store, b *velerov1.Backup) ([]volume.Volume, error) {
+	var live velerov1.PodVolumeBackupList
+	if err := r.Live.List(ctx, &live, client.InNamespace(r.Namespace), client.MatchingLabels{velerov1.LabelBackupName: velerov1.LabelValue(b.Name)}); err != nil {
+		return nil, err
 	}
-	var listed []velerov1.PodVolumeBackup
-	err := st.ReadJSON(ctx, store.Backup, b.Name, store.PodVolumeBackups, &listed)
+	all, err := volume.List(ctx, st, b.Name)
 	if err != nil && !fail.Is(err, fail.NotFound) && !fail.Is(err, fail.Corrupt) {
-		return false, err
+		return nil, err
 	}
-	return slices.ContainsFunc(append(saved.Items, listed...), func(p velerov1.PodVolumeBackup) bool { return p.Status.SnapshotID != "" }), nil
+	for i := range live.Items {
+		all = append(all, volume.Of(&live.Items[i]))
+	}
+	return all, nil
 }
 
 // restores removes the Restores of a Backup. Their finalizer would look for the Backup, so their files are removed here.

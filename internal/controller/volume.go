@@ -4,14 +4,19 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	velerov1 "hozon.dev/hozon/api/velero/v1"
 	"hozon.dev/hozon/internal/fail"
+	"hozon.dev/hozon/internal/store"
 	"hozon.dev/hozon/internal/velero"
+	"hozon.dev/hozon/internal/volume"
 	volumefill "hozon.dev/hozon/internal/volume/fill"
 	"hozon.dev/hozon/internal/volume/order"
 	"hozon.dev/hozon/internal/volume/save"
@@ -62,9 +67,27 @@ func volumeTimeout(o client.Object) (time.Duration, error) {
 	return d, nil
 }
 
-// sweepVolumes removes the PodVolumeBackups of a Backup that belong to other runs than the one that was committed ("": none was): they are in no record, and what
-// they saved is nobody's. What cannot be removed now stays with the Backup, and goes with it.
-func (r *Backups) sweepVolumes(ctx context.Context, b *velerov1.Backup, committed string) {
+// sweepUnrecorded removes the PodVolumeBackups of a Backup that are not in its record in the bucket: those of runs before the one that was committed.
+func (r *Backups) sweepUnrecorded(ctx context.Context, b *velerov1.Backup) {
+	_, st, err := r.Stores.at(ctx, b.Spec.StorageLocation)
+	var recorded []velerov1.PodVolumeBackup
+	if err == nil {
+		err = st.ReadJSON(ctx, store.Backup, b.Name, store.PodVolumeBackups, &recorded)
+	}
+	if err != nil {
+		r.Log.Warn("volumes of runs that came to nothing stay until the backup is deleted", "backup", b.Name, "error", err)
+		return
+	}
+	keep := map[types.UID]bool{}
+	for i := range recorded {
+		keep[recorded[i].UID] = true
+	}
+	r.sweepVolumes(ctx, b, keep)
+}
+
+// sweepVolumes removes the PodVolumeBackups of a Backup but for those to keep: they are in no record, and what they saved is nobody's. What cannot be removed now
+// stays with the Backup, and goes with it.
+func (r *Backups) sweepVolumes(ctx context.Context, b *velerov1.Backup, keep map[types.UID]bool) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), sweepTime)
 	defer cancel()
 	var all velerov1.PodVolumeBackupList
@@ -74,7 +97,7 @@ func (r *Backups) sweepVolumes(ctx context.Context, b *velerov1.Backup, committe
 	}
 	var left []velerov1.PodVolumeBackup
 	for i := range all.Items {
-		if p := &all.Items[i]; committed == "" || run(p) != committed {
+		if p := &all.Items[i]; !keep[p.UID] {
 			left = append(left, *p)
 		}
 	}
@@ -82,7 +105,11 @@ func (r *Backups) sweepVolumes(ctx context.Context, b *velerov1.Backup, committe
 		return
 	}
 	kept := r.saver(b).Stop(ctx, left)
-	if err := r.Stores.forget(ctx, b.Spec.StorageLocation, kept); err != nil {
+	saved := make([]volume.Volume, len(kept))
+	for i := range kept {
+		saved[i] = volume.Of(kept[i])
+	}
+	if err := r.Stores.forget(ctx, b.Spec.StorageLocation, saved); err != nil {
 		r.Log.Warn("data of a run that came to nothing stays until the backup is deleted", "backup", b.Name, "error", err)
 		return
 	}
@@ -94,12 +121,39 @@ func (r *Backups) sweepVolumes(ctx context.Context, b *velerov1.Backup, committe
 	r.Log.Info("removed volumes of runs that came to nothing", "backup", b.Name, "volumes", len(kept))
 }
 
-// forget has repositories of a location forget what PodVolumeBackups have saved.
-func (s *Stores) forget(_ context.Context, location string, all []*velerov1.PodVolumeBackup) error {
+// forget has the repositories of a location forget volumes. Snapshots in repositories of restic's stay: those are only read.
+func (s *Stores) forget(ctx context.Context, location string, all []volume.Volume) error {
+	ids := map[string][]string{} // by the namespace of the repository
+	var problems []error
 	for i := range all {
-		if all[i].Status.SnapshotID != "" {
-			return fail.Errorf(fail.Unsupported, "snapshots in the repositories of location %s cannot be removed by this version", location)
+		switch v := &all[i]; {
+		case v.SnapshotID == "":
+		case v.Uploader != velerov1.RepositoryTypeKopia:
+			problems = append(problems, fail.Errorf(fail.Unsupported,
+				"snapshot %s of volume %s is in a repository of %s, which this program only reads: delete the backup with the program that made it", v.SnapshotID, v, v.Uploader))
+		default:
+			ids[v.Namespace] = append(ids[v.Namespace], v.SnapshotID)
 		}
+	}
+	if len(problems) > 0 || len(ids) == 0 {
+		return fail.As(fail.Unsupported, errors.Join(problems...)) // before anything is removed
+	}
+	_, bucket, err := s.Bucket(ctx, location)
+	if err != nil {
+		return err
+	}
+	passwords, err := s.passwords(ctx, bucket)
+	if err != nil {
+		return err
+	}
+	for _, namespace := range sortedKeys(ids) {
+		slices.Sort(ids[namespace])
+		if err := volume.Forget(ctx, bucket, namespace, passwords, slices.Compact(ids[namespace])); err != nil {
+			problems = append(problems, fail.As(fail.Of(err), fmt.Errorf("remove %d snapshots from the repository of namespace %s: %w", len(ids[namespace]), namespace, err)))
+		}
+	}
+	if len(problems) > 0 {
+		return fail.As(fail.Of(problems[0]), errors.Join(problems...))
 	}
 	return nil
 }

@@ -89,6 +89,9 @@ func (r *run) findFiles(ctx context.Context) error {
 	}
 	var all []velerov1.PodVolumeBackup
 	err := r.Store.ReadJSON(ctx, store.Backup, r.backup.Name, store.PodVolumeBackups, &all)
+	if fail.Is(err, fail.NotFound) { // servers do not hand it out
+		all, err = r.listedFiles(ctx)
+	}
 	switch {
 	case fail.Is(err, fail.NotFound):
 		return nil
@@ -108,6 +111,35 @@ func (r *run) findFiles(ctx context.Context) error {
 		f.add(&all[i])
 	}
 	return nil
+}
+
+// listedFiles are the volumes as the backup's list of volumes has them.
+func (r *run) listedFiles(ctx context.Context) ([]velerov1.PodVolumeBackup, error) {
+	var infos []store.BackedUpVolume
+	if err := r.Store.ReadJSON(ctx, store.Backup, r.backup.Name, store.VolumeInfo, &infos); err != nil {
+		return nil, err
+	}
+	var all []velerov1.PodVolumeBackup
+	for _, i := range infos {
+		p := i.PodVolume
+		if p == nil {
+			continue
+		}
+		b := velerov1.PodVolumeBackup{
+			Spec: velerov1.PodVolumeBackupSpec{
+				Node: p.Node, Pod: corev1.ObjectReference{Kind: "Pod", Namespace: p.Namespace, Name: p.Pod}, Volume: p.Volume,
+				BackupStorageLocation: r.backup.Spec.StorageLocation, UploaderType: p.Uploader,
+			},
+			Status: velerov1.PodVolumeBackupStatus{
+				Phase: velerov1.PodVolumeBackupPhase(p.Phase), SnapshotID: p.Handle, Progress: velerov1.DataMoveOperationProgress{TotalBytes: p.Size},
+			},
+		}
+		if i.PVCName != "" {
+			b.Annotations = map[string]string{velerov1.AnnotationPVCName: i.PVCName}
+		}
+		all = append(all, b)
+	}
+	return all, nil
 }
 
 func (f *files) add(b *velerov1.PodVolumeBackup) {
@@ -314,7 +346,7 @@ func (r *run) orderFill(v *saved) *velerov1.PodVolumeRestore {
 		ObjectMeta: metav1.ObjectMeta{
 			GenerateName: r.restore.Name + "-",
 			Labels:       map[string]string{velerov1.LabelRestoreName: velerov1.LabelValue(r.restore.Name), velerov1.LabelRestoreUID: string(r.restore.UID)},
-			Annotations:  map[string]string{velerov1.AnnotationRun: r.o.Run},
+			Annotations:  map[string]string{},
 			OwnerReferences: []metav1.OwnerReference{{
 				APIVersion: velerov1.APIVersion, Kind: "Restore", Name: r.restore.Name, UID: r.restore.UID, Controller: new(true),
 			}},

@@ -50,7 +50,7 @@ func List(ctx context.Context, s *store.Store, backup string) ([]Volume, error) 
 	}
 	var volumes []Volume
 	for i := range saved {
-		volumes = append(volumes, fromPod(&saved[i]))
+		volumes = append(volumes, Of(&saved[i]))
 	}
 	moved, err := moved(ctx, s, backup)
 	volumes = append(volumes, moved...)
@@ -58,7 +58,8 @@ func List(ctx context.Context, s *store.Store, backup string) ([]Volume, error) 
 	return volumes, err
 }
 
-func fromPod(b *velerov1.PodVolumeBackup) Volume {
+// Of is the volume that a PodVolumeBackup speaks of.
+func Of(b *velerov1.PodVolumeBackup) Volume {
 	v := Volume{
 		Namespace: b.Spec.Pod.Namespace, Claim: b.Annotations[claimAnnotation], Pod: b.Spec.Pod.Name, Name: b.Spec.Volume,
 		Uploader: cmp.Or(b.Spec.UploaderType, "restic"), // there was no other, once

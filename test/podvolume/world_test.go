@@ -169,7 +169,7 @@ func (w *world) hozon(code int, args ...string) string {
 // start starts a program of ours, and returns when it is ready.
 func (w *world) start(name string, p *daemon.Port, env []string, args ...string) *daemon.Process {
 	w.t.Helper()
-	args = append(args, "--namespace", w.ns, "--metrics-address", p.Addr(), "--log-level", "debug")
+	args = append(args, "--namespace", w.ns, "--metrics-address", p.Addr())
 	process, err := daemon.Start(daemon.Command{
 		Name: name, Path: prepared.program, Dir: w.t.TempDir(), Args: args, Env: append(env, "KUBECONFIG="+w.Kubeconfig(), "KUBERNETES_SERVICE_HOST=127.0.0.1"),
 	})
@@ -179,7 +179,7 @@ func (w *world) start(name string, p *daemon.Port, env []string, args ...string)
 	w.t.Cleanup(func() {
 		process.Kill()
 		if w.t.Failed() {
-			w.t.Log(process.LogTail(80))
+			w.t.Log(name + "\n" + process.LogTail(40))
 		}
 	})
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline) && process.Running(); time.Sleep(20 * time.Millisecond) {

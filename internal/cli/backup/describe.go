@@ -27,6 +27,7 @@ type description struct {
 	Manifest *store.Manifest // nil if another tool made the backup
 	Results  *report.Results
 	Volumes  []store.BackedUpVolume
+	Files    []env.PodVolume // while the backup is under way; then Volumes has them
 	Items    map[string][]string
 	Hooks    []report.Hook
 
@@ -51,7 +52,8 @@ func describe(ctx context.Context, p env.Place, b *velerov1.Backup, details bool
 			return d, err
 		}
 		if b.Status.CompletionTimestamp == nil || b.Status.Phase == velerov1.BackupPhaseFailedValidation {
-			return d, nil // it has no files, and its location may not answer
+			d.Files, err = underWay(ctx, *p.Server, b)
+			return d, err // it has no files, and its location may not answer
 		}
 	}
 	read := func(f store.File, v any) (bool, error) { return p.Optional(ctx, store.Backup, b.Name, f, v) }
@@ -76,6 +78,30 @@ func describe(ctx context.Context, p env.Place, b *velerov1.Backup, details bool
 		_, err = read(store.ResourceList, &d.Items)
 	}
 	return d, err
+}
+
+// underWay are the volumes whose files are being saved.
+func underWay(ctx context.Context, c velero.Client, b *velerov1.Backup) ([]env.PodVolume, error) {
+	all, err := velero.VolumeBackups.List(ctx, c, labels.Set{velerov1.LabelBackupUID: string(b.UID)}.String())
+	var out []env.PodVolume
+	for _, v := range all {
+		out = append(out, env.PodVolume{
+			Namespace: v.Spec.Pod.Namespace, Pod: v.Spec.Pod.Name, Volume: v.Spec.Volume, Uploader: v.Spec.UploaderType,
+			Phase: string(v.Status.Phase), Done: v.Status.Progress.BytesDone, Total: v.Status.Progress.TotalBytes,
+		})
+	}
+	return out, err
+}
+
+// files are the volumes that were saved file by file.
+func (d description) files() []env.PodVolume {
+	out := d.Files
+	for _, v := range d.Volumes {
+		if p := v.PodVolume; p != nil {
+			out = append(out, env.PodVolume{Namespace: p.Namespace, Pod: p.Pod, Volume: p.Volume, Uploader: p.Uploader, Phase: p.Phase, Done: p.Size, Total: p.Size})
+		}
+	}
+	return out
 }
 
 // deletions are the requests to delete a backup, oldest first.
@@ -294,7 +320,11 @@ func (d description) contents(out *env.Describer, details bool) {
 	}
 	out.Text(1, "CSI Snapshots: %s", csi)
 	out.Gap()
-	out.Text(1, "Pod Volume Backups: <none included>")
+	if files := d.files(); len(files) > 0 {
+		out.PodVolumes(1, "Pod Volume Backups - %s", files, details)
+	} else {
+		out.Text(1, "Pod Volume Backups: <none included>")
+	}
 	for _, v := range d.Volumes {
 		if v.Skipped {
 			out.Line(1, "Not included:", fmt.Sprintf("%s/%s (%s): %s", v.PVCNamespace, v.PVCName, v.PVName, v.SkippedReason))

@@ -160,6 +160,19 @@ func (d description) volumeFields(details bool) fields {
 	if len(native) > 0 {
 		out["nativeSnapshots"] = native
 	}
+	if files := d.files(); len(files) > 0 {
+		groups := fields{}
+		for _, g := range env.PodVolumeGroups(files) {
+			pods := []map[string]string{}
+			for _, p := range g.Pods {
+				pods = append(pods, map[string]string{p[0]: p[1]})
+			}
+			if groups[g.Phase] = any(pods); !details {
+				groups[g.Phase] = g.Count
+			}
+		}
+		out["podVolumeBackups"] = fields{"uploderType": files[0].Uploader, "podVolumeBackupsDetails": groups}
+	}
 	return out
 }
 

@@ -3,16 +3,19 @@
 package restore
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
 
 	velerov1 "hozon.dev/hozon/api/velero/v1"
 	"hozon.dev/hozon/internal/cli/env"
 	"hozon.dev/hozon/internal/report"
 	"hozon.dev/hozon/internal/store"
+	"hozon.dev/hozon/internal/velero"
 )
 
 // description is everything that describe shows of one restore; it is what -o json and -o yaml print.
@@ -22,6 +25,7 @@ type description struct {
 	Items   map[string][]string `json:"resourceList,omitempty"`
 	Report  *report.Report      `json:"report,omitempty"`
 	Hooks   []report.Hook       `json:"hooks,omitempty"`
+	Files   []env.PodVolume     `json:"-"`
 	Program string              `json:"-"`
 }
 
@@ -34,7 +38,9 @@ func NewDescribe(e *env.Env, use string) *cobra.Command {
 func describe(ctx context.Context, p env.Place, r *velerov1.Restore, details bool) (env.Description, error) {
 	d := description{Restore: r, Program: p.Program}
 	if p.Server != nil && r.Status.CompletionTimestamp == nil {
-		return d, nil
+		var err error
+		d.Files, err = underWay(ctx, *p.Server, r)
+		return d, err
 	}
 	read := func(f store.File, v any) (bool, error) { return p.Optional(ctx, store.Restore, r.Name, f, v) }
 	var results report.Results
@@ -44,6 +50,9 @@ func describe(ctx context.Context, p env.Place, r *velerov1.Restore, details boo
 	}
 	if err == nil && p.Server == nil && r.Status.HookStatus != nil {
 		_, err = read(store.RestoreHooks, &d.Hooks)
+	}
+	if err == nil {
+		d.Files, err = filled(read)
 	}
 	if err != nil || !details {
 		return d, err
@@ -58,12 +67,44 @@ func describe(ctx context.Context, p env.Place, r *velerov1.Restore, details boo
 	return d, err
 }
 
+// underWay are the volumes that are being filled.
+func underWay(ctx context.Context, c velero.Client, r *velerov1.Restore) ([]env.PodVolume, error) {
+	all, err := velero.VolumeRestores.List(ctx, c, labels.Set{velerov1.LabelRestoreUID: string(r.UID)}.String())
+	var out []env.PodVolume
+	for _, v := range all {
+		out = append(out, env.PodVolume{
+			Namespace: v.Spec.Pod.Namespace, Pod: v.Spec.Pod.Name, Volume: v.Spec.Volume, Uploader: v.Spec.UploaderType,
+			Phase: string(v.Status.Phase), Done: v.Status.Progress.BytesDone, Total: v.Status.Progress.TotalBytes,
+		})
+	}
+	return out, err
+}
+
+// filled are the volumes that were filled, or should have been.
+func filled(read func(store.File, any) (bool, error)) ([]env.PodVolume, error) {
+	var infos []store.RestoredVolume
+	if _, err := read(store.RestoreVolumeInfo, &infos); err != nil {
+		return nil, err
+	}
+	var out []env.PodVolume
+	for _, v := range infos {
+		if p := v.PodVolume; p != nil {
+			phase := cmp.Or(p.Phase, string(velerov1.PodVolumeRestorePhaseCompleted)) // Velero leaves it out
+			out = append(out, env.PodVolume{Namespace: p.Namespace, Pod: cmp.Or(p.Pod, v.PVCName), Volume: p.Volume, Uploader: p.Uploader, Phase: phase})
+		}
+	}
+	return out, nil
+}
+
 // Text is Velero's layout (contract: describe, restore order).
 func (d description) Text(details bool) string {
 	r, out := d.Restore, env.NewDescriber()
 	out.Head(r)
 	d.outcome(out)
-	describeSpec(out, r)
+	describeSpec(out, r, func() {
+		out.PodVolumes(0, "%s Restores", d.Files, details)
+		out.Gap()
+	})
 	out.Hooks(r.Status.HookStatus)
 	out.HookResults(d.Hooks, details)
 	d.objects(out)
@@ -89,7 +130,8 @@ func (d description) outcome(out *env.Describer) {
 	out.Outcome(d.Results, st.Errors, st.Warnings)
 }
 
-func describeSpec(out *env.Describer, r *velerov1.Restore) {
+// describeSpec has volumes in the place where Velero tells of them.
+func describeSpec(out *env.Describer, r *velerov1.Restore, volumes func()) {
 	s := r.Spec
 	out.Line(0, "Backup:", s.BackupName)
 	out.Gap()
@@ -114,6 +156,7 @@ func describeSpec(out *env.Describer, r *velerov1.Restore) {
 	out.Gap()
 	out.Line(0, "Restore PVs:", env.ThreeWay(s.RestorePVs, "true", "false"))
 	out.Gap()
+	volumes()
 	if r.Status.Phase != velerov1.RestorePhaseFailedValidation { // else it has no files
 		out.Text(0, "CSI Snapshot Restores: <none included>")
 		out.Gap()
@@ -170,7 +213,7 @@ func (d description) objects(out *env.Describer) {
 	recreated := false
 	for it := range d.Report.Items.All() {
 		recreated = recreated || it.Reason != "" && it.Action == report.Updated
-		if it.Reason != "" && it.Action != report.Updated {
+		if it.Reason != "" && it.Action != report.Updated && it.Action != report.Created {
 			out.Line(1, fmt.Sprintf("%s %s", it.Action, it.Ref), it.Reason)
 		}
 	}

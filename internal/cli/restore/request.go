@@ -12,6 +12,8 @@ import (
 	"hozon.dev/hozon/internal/fail"
 	"hozon.dev/hozon/internal/restore"
 	"hozon.dev/hozon/internal/velero"
+	"hozon.dev/hozon/internal/volume/fill"
+	"hozon.dev/hozon/internal/volume/order"
 )
 
 // request has the server carry out the restore.
@@ -67,7 +69,10 @@ func (o *createOptions) foresee(ctx context.Context, e *env.Env, server velero.C
 		return err
 	}
 	bar := &progress{Progress: e.NewProgress()}
-	engine := restore.Engine{Target: server.Cluster, Store: s, Now: e.Now, Observe: bar, ByTarget: e.Feature(env.AllVersions)}
+	engine := restore.Engine{
+		Target: server.Cluster, Store: s, Now: e.Now, Observe: bar, ByTarget: e.Feature(env.AllVersions),
+		Files: &fill.Filler{Desk: order.Desk[velerov1.PodVolumeRestore]{Server: server}},
+	}
 	result, err := engine.Run(ctx, r, restore.Options{DryRun: true, AllowFailed: o.failed})
 	bar.Close()
 	if err != nil {
