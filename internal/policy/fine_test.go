@@ -3,6 +3,7 @@
 package policy
 
 import (
+	"os"
 	"strings"
 	"testing"
 
@@ -120,5 +121,23 @@ func TestBadFilters(t *testing.T) {
 	p, err := ParseForRestore("velero/p", map[string]string{"k": in("  - {kinds: [Pod]}")})
 	if err != nil || len(p.Filters.Namespaces) != 1 {
 		t.Errorf("%+v, %v", p, err)
+	}
+}
+
+// TestGuidePolicies: what the guide shows is read without a word.
+func TestGuidePolicies(t *testing.T) {
+	page, err := os.ReadFile("../../doc/guide/policy.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for form, read := range map[string]func(string, map[string]string) (Policies, error){"policy": Parse, "restore": ParseForRestore} {
+		_, text, ok := strings.Cut(string(page), "```yaml "+form+"\n")
+		text, _, end := strings.Cut(text, "```\n")
+		if !ok || !end {
+			t.Fatalf("the guide has no %s", form)
+		}
+		if p, err := read("velero/p", map[string]string{"k": text}); err != nil || p.Filters.Empty() {
+			t.Errorf("%s: %v", form, err)
+		}
 	}
 }
