@@ -26,6 +26,7 @@ func TestPeerServes(t *testing.T) {
 		t.Skip("needs the real velero: make peer")
 	}
 	u := newUser(t)
+	u.startVelero()
 	u.kubectl("apply", "-f", "testdata/shop.yaml")
 	saved := u.objects("shop")
 
@@ -78,6 +79,8 @@ func TestPeerServes(t *testing.T) {
 type user struct {
 	t         *testing.T
 	cluster   *clustertest.Cluster
+	velero    Velero
+	bucket    Bucket
 	server    *Server
 	program   string
 	store     string // URL of the bucket
@@ -91,8 +94,8 @@ func newUser(t *testing.T) *user {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
-	velero, err := Build(t.Context())
-	if err != nil {
+	var err error
+	if u.velero, err = Build(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	s3 := s3server.Start(t)
@@ -100,22 +103,46 @@ func newUser(t *testing.T) *user {
 		t.Fatal(err)
 	}
 	u.bucketDir, u.store = s3.BucketDir("store"), "s3://store?conditional-put=true&region="+s3server.Region+"&endpoint="+s3.Endpoint
-	if err := velero.Install(t.Context(), u.cluster); err != nil {
+	if err := u.velero.Install(t.Context(), u.cluster); err != nil {
 		t.Fatal(err)
 	}
-	bucket := Bucket{Name: "store", Endpoint: s3.Endpoint, Region: "us-east-1", AccessKey: s3.AccessKey, SecretKey: s3.SecretKey}
+	u.bucket = Bucket{Name: "store", Endpoint: s3.Endpoint, Region: "us-east-1", AccessKey: s3.AccessKey, SecretKey: s3.SecretKey}
 	t.Setenv("AWS_ACCESS_KEY_ID", s3.AccessKey)
 	t.Setenv("AWS_SECRET_ACCESS_KEY", s3.SecretKey)
-	if u.server, err = velero.Start(t.Context(), u.cluster, Config{Dir: t.TempDir(), Temp: t.TempDir(), Bucket: bucket}); err != nil {
-		t.Fatal(err)
-	}
 	t.Cleanup(func() {
+		if u.server == nil {
+			return
+		}
 		if t.Failed() {
 			t.Log(u.server.Complaints())
 		}
 		u.server.Stop()
 	})
 	return u
+}
+
+// startVelero runs Velero's server in the place of the one that runs.
+func (u *user) startVelero(flags ...string) {
+	u.t.Helper()
+	u.start(func(c Config) (*Server, error) { return u.velero.Start(u.t.Context(), u.cluster, c) }, flags)
+}
+
+// startHozon runs ours.
+func (u *user) startHozon(flags ...string) {
+	u.t.Helper()
+	u.start(func(c Config) (*Server, error) { return StartHozon(u.t.Context(), u.program, u.cluster, c) }, flags)
+}
+
+func (u *user) start(start func(Config) (*Server, error), flags []string) {
+	u.t.Helper()
+	if u.server != nil {
+		u.server.Stop()
+	}
+	s, err := start(Config{Dir: u.t.TempDir(), Temp: u.t.TempDir(), Bucket: u.bucket, Flags: flags})
+	if err != nil {
+		u.t.Fatal(err)
+	}
+	u.server = s
 }
 
 // run runs hozon, which must succeed, and returns what it printed.
