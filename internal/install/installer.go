@@ -11,7 +11,10 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/client-go/util/csaupgrade"
 
 	"hozon.dev/hozon/internal/cluster"
 	"hozon.dev/hozon/internal/fail"
@@ -133,9 +136,9 @@ func (i *Installer) deploy(ctx context.Context, m Manifest, before *appsv1.Deplo
 	if before == nil {
 		body, err := json.Marshal(d)
 		if err == nil {
-			_, err = i.Cluster.Create(ctx, m.Type, m.Namespace, body, cluster.WriteOptions{FieldManager: fieldManager})
+			body, err = i.Cluster.Create(ctx, m.Type, m.Namespace, body, cluster.WriteOptions{FieldManager: fieldManager})
 		}
-		return err
+		return i.handOver(ctx, m, body, err)
 	}
 	d.ResourceVersion = before.ResourceVersion
 	for _, c := range before.Spec.Template.Spec.InitContainers {
@@ -146,10 +149,36 @@ func (i *Installer) deploy(ctx context.Context, m Manifest, before *appsv1.Deplo
 		}
 	}
 	body, err := json.Marshal(d)
-	if err != nil {
-		return err
+	if err == nil {
+		body, err = i.Cluster.Update(ctx, m.Type, m.Namespace, m.Name, body, cluster.WriteOptions{FieldManager: fieldManager})
 	}
-	_, err = i.Cluster.Update(ctx, m.Type, m.Namespace, m.Name, body, cluster.WriteOptions{FieldManager: fieldManager})
+	return i.handOver(ctx, m, body, err)
+}
+
+// veleroManager is what `velero install --apply` records its fields under.
+const veleroManager = "velero-cli"
+
+// handOver records the Deployment's fields as if that command had applied them: when it is given again, what it does not know, our probes above all, goes. They
+// would kill Velero's server, which answers none of them.
+func (i *Installer) handOver(ctx context.Context, m Manifest, stored []byte, err error) error {
+	for err == nil {
+		var d appsv1.Deployment
+		if err := json.Unmarshal(stored, &d); err != nil {
+			return fmt.Errorf("read %s: %w", m, err)
+		}
+		patch, err := csaupgrade.UpgradeManagedFieldsPatch(&d, sets.New(fieldManager), veleroManager)
+		if err != nil || len(patch) == 0 {
+			return err
+		}
+		_, err = i.Cluster.Patch(ctx, m.Type, m.Namespace, m.Name, types.JSONPatchType, patch, cluster.WriteOptions{})
+		if !apierrors.IsConflict(err) {
+			return err
+		}
+		stored, err = i.Cluster.Get(ctx, m.Type, m.Namespace, m.Name) // its controller has written to it
+		if err != nil {
+			return err
+		}
+	}
 	return err
 }
 

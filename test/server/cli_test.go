@@ -5,15 +5,18 @@ package server
 import (
 	"archive/tar"
 	"compress/gzip"
+	"encoding/json"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	velerov1 "hozon.dev/hozon/api/velero/v1"
@@ -73,6 +76,71 @@ func TestServerDryRun(t *testing.T) {
 	var all velerov1.RestoreList
 	if err := w.client.List(t.Context(), &all, client.InNamespace(w.ns)); err != nil || len(all.Items) > 0 {
 		t.Errorf("restores: %v, %v", all.Items, err)
+	}
+}
+
+// TestServerForesees compares what --dry-run says with what the server then does: objects that are new, that have changed, that a modifier changes, from the newest
+// backup of a schedule.
+func TestServerForesees(t *testing.T) {
+	w := newWorld(t)
+	w.serve()
+	w.fill(5)
+	w.create(w.schedule("often", "@every 24h"))
+	w.hozon([]string{"Completed"}, "backup", "create", "--from-schedule", "often", "--wait")
+	settings := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: w.app, Name: "settings"}}
+	edit(w, settings, func(c *corev1.ConfigMap) { c.Data["a"] = "changed" })
+	if err := w.client.Delete(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: w.app, Name: "filling-1"}}); err != nil {
+		t.Fatal(err)
+	}
+	w.create(&corev1.ConfigMap{ObjectMeta: w.meta("rules"), Data: map[string]string{"rules": `version: v1
+resourceModifierRules:
+- conditions: {groupResource: configmaps, resourceNameRegex: "^filling-1$"}
+  patches: [{operation: add, path: /data/b, value: new}]
+`}})
+	args := []string{"restore", "create", "r", "--from-schedule", "often", "--include-namespaces", w.app, "--existing-resource-policy", "update", "--resource-modifier-configmap", "rules"}
+	var foreseen struct {
+		Items []struct {
+			Ref                   struct{ Namespace, Name string }
+			Kind, Version, Action string
+		}
+	}
+	text := w.hozon([]string{"Nothing was changed."}, append(args, "--dry-run", "--report", "json")...)
+	if err := json.NewDecoder(strings.NewReader(text)).Decode(&foreseen); err != nil { // what is told follows
+		t.Fatal(err)
+	}
+	var want []string
+	for _, i := range foreseen.Items {
+		if i.Action == "created" || i.Action == "updated" {
+			want = append(want, i.Version+"/"+i.Kind+" "+i.Ref.Namespace+"/"+i.Ref.Name+"("+i.Action+")")
+		}
+	}
+	w.get(settings)
+	if settings.Data["a"] != "changed" {
+		t.Error("the dry run has changed something")
+	}
+	w.hozon([]string{"Completed"}, append(args, "--wait")...)
+	w.get(settings)
+	made := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: w.app, Name: "filling-1"}}
+	w.get(made)
+	if settings.Data["a"] != "b" || made.Data["b"] != "new" {
+		t.Errorf("restored %v and %v", settings.Data, made.Data)
+	}
+	var done map[string][]string
+	if err := json.Unmarshal([]byte(w.download(velerov1.DownloadTargetKindRestoreResourceList, "r")), &done); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for kind, names := range done {
+		for _, name := range names {
+			if strings.HasSuffix(name, "(created)") || strings.HasSuffix(name, "(updated)") {
+				got = append(got, kind+" "+name)
+			}
+		}
+	}
+	slices.Sort(want)
+	slices.Sort(got)
+	if len(want) != 2 || !slices.Equal(got, want) {
+		t.Errorf("foreseen %q, done %q", want, got)
 	}
 }
 

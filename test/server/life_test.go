@@ -249,7 +249,8 @@ func TestServerValidation(t *testing.T) {
 // TestServerStatus asks the server who it is, and looks at health and metrics.
 func TestServerStatus(t *testing.T) {
 	w := newWorld(t)
-	w.serve()
+	profiler := w.newPort()
+	w.serve("--profiler-address", profiler.Addr())
 	q := &velerov1.ServerStatusRequest{ObjectMeta: w.meta("q")}
 	w.create(q)
 	q = await(w, q, &velerov1.ServerStatusRequestList{}, func(q *velerov1.ServerStatusRequest) bool { return q.Status.Phase == "Processed" })
@@ -258,6 +259,14 @@ func TestServerStatus(t *testing.T) {
 	}
 	if got := w.http("/healthz"); got != "ok\n" {
 		t.Errorf("/healthz: %q", got)
+	}
+	res, err := http.Get("http://" + profiler.Addr() + "/debug/pprof/heap?debug=1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if text, err := io.ReadAll(res.Body); err != nil || !strings.HasPrefix(string(text), "heap profile:") {
+		t.Errorf("the profiler: %.100s, %v", text, err)
 	}
 }
 

@@ -46,7 +46,7 @@ func New(e *env.Env) *cobra.Command {
 		Long: `Install the server in the cluster: the kinds of velero.io, a namespace, an account and its rights, the credentials, a location, a Deployment.
 
 It can be repeated: what differs is changed, and the server restarts if it has to. Over a running Velero it takes Velero's place: backups,
-schedules, locations and Secrets stay as they are, and the same command of Velero's takes it back. A server that is at work is waited for.
+schedules, locations and Secrets stay as they are, and the same command of Velero's, with --apply, takes it back. A server that is at work is waited for.
 
 Velero's flags are known; those that mean nothing here are accepted with a note. The object stores of Amazon, Google and Microsoft are built
 in: --plugins that name theirs give native snapshots, and are left out with --use-volume-snapshots=false. The files of volumes are not saved yet:

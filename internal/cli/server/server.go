@@ -27,6 +27,7 @@ type options struct {
 	qps                 float32
 	burst               int
 	restoreOnly         bool
+	profiler            string
 	features            []string
 }
 
@@ -60,6 +61,7 @@ func (o *options) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.logFormat, "log-format", "text", "Form of the log: text or json.")
 	f.StringVar(&o.PluginDir, "plugin-dir", "/plugins", "Folder of plugins: object stores and volume snapshotters of Velero's kind.")
 	f.StringVar(&o.MetricsAddress, "metrics-address", ":8085", "Address of /metrics, /healthz and /readyz; 0: none.")
+	f.StringVar(&o.profiler, "profiler-address", "localhost:6060", "Address of Go's profiler (/debug/pprof/), which is there only if this flag is given.")
 	f.StringVar(&o.PublicURL, "public-url", "", "URL by which clients reach --metrics-address, for downloads from stores that give no URLs of their own, such as folders (default: this machine's or pod's address).")
 	f.DurationVar(&o.SyncPeriod, "backup-sync-period", time.Minute, "How often backups are copied from the buckets into the cluster; 0: never.")
 	f.DurationVar(&o.ValidatePeriod, "store-validation-frequency", time.Minute, "How often locations are looked at; 0: once.")
@@ -92,7 +94,6 @@ func (o *options) addFlags(f *pflag.FlagSet) {
 
 // ignored are Velero's flags that have no meaning here, with their defaults.
 var ignored = []struct{ name, value, why string }{
-	{"profiler-address", "localhost:6060", "there is no profiler"},
 	{"client-page-size", "500", "the size of pages follows the size of objects"},
 	{"item-operation-sync-frequency", "0", "there are no asynchronous operations yet"},
 	{"disable-informer-cache", "false", "restores ask the API server"},
@@ -146,6 +147,11 @@ func (o *options) run(ctx context.Context, e *env.Env, flags *pflag.FlagSet) err
 	}
 	o.AllVersions = slices.Contains(o.features, env.AllVersions)
 	flags.Visit(func(f *pflag.Flag) { o.PluginArgs = append(o.PluginArgs, "--"+f.Name+"="+f.Value.String()) }) // as Velero hands its own on
+	if flags.Changed("profiler-address") {
+		if err := profile(ctx, o.profiler, o.Log); err != nil {
+			return err
+		}
+	}
 	if o.PublicURL == "" {
 		o.PublicURL = publicURL(e, o.MetricsAddress)
 	}

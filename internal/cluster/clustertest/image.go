@@ -33,7 +33,7 @@ type File struct {
 	From    string // a file of this machine to take the content from; else Content
 	Content string
 	LinkTo  string      // makes it a symbolic link
-	Mode    os.FileMode // 0755 if zero
+	Mode    os.FileMode // 0755 if zero; with os.ModeDir it is a folder
 }
 
 // blob is one file of the OCI image layout, named by its hash.
@@ -117,6 +117,9 @@ func (f File) write(t *tar.Writer) error {
 	header := &tar.Header{Name: f.Path, Mode: 0o755, Size: int64(len(f.Content))}
 	if f.LinkTo != "" {
 		return t.WriteHeader(&tar.Header{Typeflag: tar.TypeSymlink, Name: f.Path, Linkname: f.LinkTo, Mode: 0o777})
+	}
+	if f.Mode.IsDir() {
+		return t.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: f.Path + "/", Mode: int64(f.Mode.Perm())})
 	}
 	if f.Mode != 0 {
 		header.Mode = int64(f.Mode.Perm())
