@@ -175,6 +175,47 @@ func TestLayoutPlans(t *testing.T) {
 	}
 }
 
+// TestNoTrailer is an archive whose snapshot is a copy of a member's file, without the hash by which it could be told whether it is whole.
+func TestNoTrailer(t *testing.T) {
+	snapshot, _, _ := fixture(t, "plain")
+	var b bytes.Buffer
+	w, err := bundle.NewWriter(&b, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.AddBytes(bundle.Snapshot, snapshot[:len(snapshot)-32]); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(&bundle.Manifest{Cluster: "prod"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(t.Context(), "a", bytes.NewReader(b.Bytes()), int64(b.Len())); !fail.Is(err, fail.Corrupt) || !strings.Contains(err.Error(), "does not end with its hash") {
+		t.Errorf("loaded for a restore: %v", err)
+	}
+	if _, _, err := Verify(t.Context(), bytes.NewReader(b.Bytes()), int64(b.Len())); !fail.Is(err, fail.Corrupt) {
+		t.Errorf("verified: %v", err)
+	}
+	b.Reset()
+	if w, err = bundle.NewWriter(&b, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	snapshot[len(snapshot)-1] ^= 1
+	if err := w.AddBytes(bundle.Snapshot, snapshot); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(&bundle.Manifest{Cluster: "prod"}); err != nil {
+		t.Fatal(err)
+	}
+	for name, open := range map[string]func() error{
+		"loaded":   func() error { _, err := Load(t.Context(), "a", bytes.NewReader(b.Bytes()), int64(b.Len())); return err },
+		"verified": func() error { _, _, err := Verify(t.Context(), bytes.NewReader(b.Bytes()), int64(b.Len())); return err },
+	} {
+		if err := open(); !fail.Is(err, fail.Corrupt) || !strings.Contains(err.Error(), "SHA-256") {
+			t.Errorf("%s with a hash that is not its own: %v", name, err)
+		}
+	}
+}
+
 // TestMembers are restores of some machines only.
 func TestMembers(t *testing.T) {
 	r := restorer(archiveOf(t, "3.6.8"))

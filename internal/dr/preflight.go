@@ -129,6 +129,9 @@ func (r *Restorer) archive(ctx context.Context, p *Plan) {
 		r.unless(InsistVersion, "", "version", "its etcd is %q; restores are tested with 3.%d to 3.%d", p.Version, oldestMinor, newestMinor)
 	}
 	for _, h := range p.Hosts {
+		if !p.Execute() {
+			break // their files have other paths in containers, and their own tools look
+		}
 		for _, err := range r.certificates(&h) {
 			r.checker.add(h.Name, "certificates", Failed, "%v", err)
 		}

@@ -77,7 +77,10 @@ func TestBackupCluster(t *testing.T) {
 	}
 	identity := file(t, "key.txt", key.String())
 	t.Chdir(t.TempDir())
-	out := must(t, "backup", "cluster", "-c", "prod", "--inventory", inventory(t, node.Spec, worker.Spec), "--recipient", key.Recipient().String(), "-o", "json")
+	hosts := inventory(t, node.Spec, worker.Spec)
+	stop := watch(t)
+	out := must(t, "backup", "cluster", "-c", "prod", "--inventory", hosts, "--recipient", key.Recipient().String(), "-o", "json")
+	stop()
 	var r struct {
 		File   string
 		Sealed bool

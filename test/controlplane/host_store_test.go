@@ -32,6 +32,7 @@ func TestHostStore(t *testing.T) {
 		must(t, append([]string{"host", "backup", "--inventory", hosts, "--profile-file", own, "--recipient", key.Recipient().String(), "--store", store}, args...)...)
 	}
 	t.Chdir(t.TempDir())
+	stop := watch(t, s3.BucketDir("hosts"))
 	backup("named")
 	for range 3 {
 		backup("--keep", "2")
@@ -51,7 +52,7 @@ func TestHostStore(t *testing.T) {
 	if got := h.Sh(t, "cat /etc/app/conf; stat -c %a /etc/app/conf"); got != marker+"640\n" {
 		t.Errorf("%q", got)
 	}
-	noMarker(t, ".")
+	stop()
 	must(t, "host", "delete", "named", "--confirm", "--store", store)
 	if out := must(t, "host", "get", "--store", store); strings.Contains(out, "named") {
 		t.Errorf("%s", out)

@@ -3,11 +3,14 @@
 package controlplane
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"filippo.io/age"
 
@@ -153,6 +156,45 @@ func newKey(t *testing.T) (*age.X25519Identity, string) {
 		t.Fatal(err)
 	}
 	return key, file(t, "key.txt", key.String())
+}
+
+// watch looks for the marker again and again, in the working folder, in a folder for temporary files and in others, until stop is called.
+func watch(t *testing.T, dirs ...string) (stop func()) {
+	t.Helper()
+	temporary := t.TempDir()
+	t.Setenv("TMPDIR", temporary)
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan map[string]bool)
+	go func() {
+		found := map[string]bool{}
+		for again := true; again; {
+			again = ctx.Err() == nil
+			for _, dir := range append(dirs, here, temporary) {
+				_ = filepath.WalkDir(dir, func(name string, d os.DirEntry, err error) error {
+					if text, _ := os.ReadFile(name); err == nil && d.Type().IsRegular() && bytes.Contains(text, []byte(marker)) {
+						found[name] = true
+					}
+					return nil // it may be gone again
+				})
+			}
+			select {
+			case <-ctx.Done():
+			case <-time.After(50 * time.Millisecond):
+			}
+		}
+		done <- found
+	}()
+	return func() {
+		t.Helper()
+		cancel()
+		for name := range <-done {
+			t.Errorf("%s held a secret in the clear", name)
+		}
+	}
 }
 
 // noMarker looks for the marker in everything below a folder.

@@ -48,6 +48,16 @@ func TestLayouts(t *testing.T) {
 			key := file(t, "key.txt", identity.String())
 			store := t.TempDir()
 			must(t, "cluster", "extract", archive, "--identity", key, "--as", "a", "--store", store)
+			if by := map[string]string{dr.LayoutRKE2: "--cluster-reset-restore-path", dr.LayoutOpenShift4: "cluster-restore.sh"}[c.layout]; by != "" {
+				before := node.Sh(t, "pidof etcd; ls /var/lib")
+				book := must(t, "restore", "cluster", "-c", "prod", "--inventory", inventory(t, node.Spec), "--backup-file", archive, "--identity", key)
+				if !strings.Contains(book, "nothing is carried out") || !strings.Contains(book, "[cp-1] ") || !strings.Contains(book, by) || !strings.Contains(book, archive) {
+					t.Errorf("the run-book:\n%s", book)
+				}
+				if node.Sh(t, "pidof etcd; ls /var/lib") != before {
+					t.Error("something was done")
+				}
+			}
 			item := tar(t, read(t, filepath.Join(store, "backups/a/a.tar.gz")), "--to-stdout", "-xzf", "-", "resources/secrets/namespaces/default/key.json")
 			if !strings.Contains(item, base64.StdEncoding.EncodeToString([]byte(marker))) {
 				t.Errorf("the secret: %s", item)

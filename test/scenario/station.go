@@ -63,7 +63,7 @@ func NewStation(t testing.TB, c *Cluster) *Station {
 func (s *Station) Command(ctx context.Context, args ...string) *exec.Cmd {
 	c := s.cluster.Command(ctx, s.program, args...)
 	c.Dir = s.Dir
-	c.Env = append(os.Environ(), "HOZON_IDENTITY="+s.identity, "HOME="+s.Dir)
+	c.Env = append(os.Environ(), "HOZON_IDENTITY="+s.identity, "HOME="+s.Dir, "TMPDIR="+s.Dir) // all that it writes is below one folder
 	return c
 }
 
