@@ -3,7 +3,7 @@
 // Package collect reads what a backup takes in from a cluster: every kind at ONE exact resourceVersion, split into raw items.
 //
 //	anchor  ── list namespaces, limit 1           → R, the revision of the run
-//	probe   ── list every kind, limit 1, at once  → its revision, its size, whether we may
+//	probe   ── list every kind, limit 1           → its revision, its size, whether we may
 //	anchor  ── again                              → the end of the interval
 //	list    ── every kind at exactly R, in pages, biggest first, on a few lanes
 //
@@ -67,7 +67,7 @@ type Request struct {
 	Consistency Consistency
 	// Exact reads every kind at one revision. Without it each kind is read at one of its own.
 	Exact    bool
-	Parallel int // lanes; 0: 3, which a small API server can take
+	Parallel int // lanes; 0: 2, which leave room for others in a small API server
 	// GroupLabel is the label whose value claims share that are taken together; "": none.
 	GroupLabel string
 }
@@ -116,7 +116,7 @@ type Result struct {
 // Run collects what req asks for into sink. The Result is valid only without an error.
 func Run(ctx context.Context, source Source, req Request, sink Sink) (Result, error) {
 	if req.Parallel <= 0 {
-		req.Parallel = 3
+		req.Parallel = 2
 	}
 	r := &run{source: source, req: req, sink: sink, buffers: buffers(), served: served(req.Types)}
 	r.result.Counts = map[schema.GroupVersionResource]int{}

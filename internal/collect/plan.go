@@ -97,10 +97,11 @@ func (p probed) weight() int64 {
 	return p.size * int64(usual+p.first)
 }
 
-// Pages are made to have about pageBytes, which keeps the API server's memory and the time for a page bounded.
+// Pages are made to have about pageBytes, which bounds the API server's memory for a page, and the time for which it is busy with nothing else: others'
+// calls wait as long on a small one.
 const (
-	pageBytes = 12 << 20
-	minLimit  = 50
+	pageBytes = 2 << 20
+	minLimit  = 10
 	midLimit  = 1000
 	maxLimit  = 2000
 )

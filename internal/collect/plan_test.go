@@ -30,7 +30,7 @@ func TestOutside(t *testing.T) {
 }
 
 func TestLimits(t *testing.T) {
-	for item, want := range map[int]int{0: 1000, 100: 1000, 12 << 10: 1000, 48 << 10: 256, 1 << 20: 50} {
+	for item, want := range map[int]int{0: 1000, 100: 1000, 2 << 10: 1000, 8 << 10: 256, 1 << 20: 10} {
 		if got := firstLimit(item); got != want {
 			t.Errorf("first page of items of %d bytes: %d, want %d", item, got, want)
 		}
@@ -39,7 +39,7 @@ func TestLimits(t *testing.T) {
 		bytes int64
 		items int
 		want  int
-	}{{0, 0, 1000}, {1 << 20, 1000, 2000}, {12 << 20, 1000, 1000}, {24 << 20, 1000, 500}, {1 << 30, 1000, 50}}
+	}{{0, 0, 1000}, {1 << 20, 1000, 2000}, {2 << 20, 1000, 1000}, {4 << 20, 1000, 500}, {1 << 30, 1000, 10}}
 	for _, tt := range tests {
 		if got := nextLimit(tt.bytes, tt.items); got != tt.want {
 			t.Errorf("after %d items in %d bytes: %d, want %d", tt.items, tt.bytes, got, tt.want)

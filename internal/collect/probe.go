@@ -16,8 +16,8 @@ import (
 )
 
 // probeParallel is how many probes are under way at once. One may wait in the API server for 0.1 s, until
-// the kind's cache has caught up, and costs next to nothing there.
-const probeParallel = 64
+// the kind's cache has caught up, so that many have to be under way; but all at once are a burst that others feel.
+const probeParallel = 16
 
 // probeBuffers is how many answers are read at once. They are small, and buffers are not.
 const probeBuffers = 4
