@@ -23,12 +23,13 @@ func main() { os.Exit(run()) }
 // run ends on the first signal by cancelling what is under way; a second one kills the process.
 func run() int {
 	tuneMemory()
-	dropInitial()
+	trim := trimmer()
+	trim()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop)
 	name := strings.TrimSuffix(filepath.Base(os.Args[0]), ".exe")
 	e := env.New(name, cli.Version())
-	e.Trim = dropInitial
+	e.Trim, e.Yield = trim, yield
 	return cli.Run(ctx, e, os.Args[1:])
 }

@@ -6,25 +6,31 @@ import (
 	"bytes"
 	"os"
 	"strconv"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
 
-// dropInitial gives back the pages of the program's file that its start has touched. The libraries' initialisation runs through most of it
-// once, in steps of the 64 KiB that the kernel maps around each access; what a command then uses is a fraction, and is mapped again when
-// it is. The pages stay in the page cache: this costs a few microseconds for each that comes back.
-func dropInitial() {
-	exe, err := os.Readlink("/proc/self/exe")
-	if err != nil {
-		return
-	}
-	smaps, err := os.ReadFile("/proc/self/smaps")
-	if err != nil {
-		return
-	}
-	for _, m := range unchanged(smaps, exe) {
-		// An error only means that the pages stay.
-		_, _, _ = unix.Syscall(unix.SYS_MADVISE, m.start, m.length, unix.MADV_DONTNEED)
+// trimmer returns what gives back the pages of the program's file that are in memory. The libraries' initialisation runs through most of
+// them once, and the kernel maps many pages around each access; what a command uses is a fraction, and is mapped again when it is. The pages stay in
+// the page cache: this costs a few microseconds for each that comes back.
+func trimmer() func() {
+	find := sync.OnceValue(func() []mapping {
+		exe, err := os.Readlink("/proc/self/exe")
+		if err != nil {
+			return nil
+		}
+		smaps, err := os.ReadFile("/proc/self/smaps")
+		if err != nil {
+			return nil
+		}
+		return unchanged(smaps, exe)
+	})
+	return func() {
+		for _, m := range find() {
+			// An error only means that the pages stay.
+			_, _, _ = unix.Syscall(unix.SYS_MADVISE, m.start, m.length, unix.MADV_DONTNEED)
+		}
 	}
 }
 

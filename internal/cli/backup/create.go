@@ -161,6 +161,7 @@ const collectAt = 25
 
 // carryOut makes the backup in this process.
 func (o *createOptions) carryOut(ctx context.Context, e *env.Env, b *velerov1.Backup) error {
+	e.GiveWay()
 	s, err := e.OpenStore(ctx, true)
 	if err != nil {
 		return err

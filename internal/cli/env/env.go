@@ -48,6 +48,8 @@ type Env struct {
 
 	// Trim gives memory back that the program's start has taken and its work does not need; nil: there is none.
 	Trim func()
+	// Yield is what GiveWay does; nil: nothing.
+	Yield func()
 
 	downloads downloads
 }
@@ -111,6 +113,13 @@ func (e *Env) OpenServer() (velero.Client, error) {
 		err = fail.Errorf(fail.NotFound, "%w; to work without a server, say where backups are kept with --store URL or HOZON_STORE", err)
 	}
 	return velero.Client{Cluster: c, Namespace: e.Namespace}, err
+}
+
+// GiveWay lets everybody else on the machine go first from now on: for work that uses a cluster as fast as it can.
+func (e *Env) GiveWay() {
+	if e.Yield != nil {
+		e.Yield()
+	}
 }
 
 // Say prints a line of talk.

@@ -5,23 +5,28 @@ package env
 import (
 	"io"
 	"sync"
+	"time"
 
 	"github.com/schollz/progressbar/v3"
 )
 
-// Progress shows how a run gets on, on a terminal; elsewhere it is silent. It gives back what only the start of the program
-// needed once the first objects are through.
+// Progress shows how a run gets on, on a terminal; elsewhere it is silent. From time to time it gives back
+// the parts of the program that were used and may be no more.
 type Progress struct {
 	mu      sync.Mutex
 	out     io.Writer
 	bar     *progressbar.ProgressBar
 	trim    func() // nil: nothing can be given back
-	started sync.Once
+	now     func() time.Time
+	trimmed time.Time
 }
+
+// trimEvery is how often the program's pages are given back. What is in use comes back in less than a millisecond.
+const trimEvery = 100 * time.Millisecond
 
 // NewProgress is a progress display on Err if that is a terminal, and nothing else.
 func (e *Env) NewProgress() *Progress {
-	p := &Progress{trim: e.Trim}
+	p := &Progress{trim: e.Trim, now: e.Now}
 	if IsTerminal(e.Err) {
 		p.out = e.Err
 	}
@@ -45,14 +50,14 @@ func (p *Progress) Step(name string) {
 
 // Items says how many objects are done, and how many there will be (0: not known).
 func (p *Progress) Items(done, expected int) {
-	if p.trim != nil {
-		p.started.Do(p.trim)
-	}
-	if p.out == nil {
-		return
-	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.trim != nil {
+		if now := p.now(); now.Sub(p.trimmed) >= trimEvery {
+			p.trim()
+			p.trimmed = now
+		}
+	}
 	if p.bar == nil {
 		return
 	}

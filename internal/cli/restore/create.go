@@ -213,6 +213,7 @@ func (o *createOptions) run(ctx context.Context, e *env.Env) error {
 
 // carryOut restores in this process.
 func (o *createOptions) carryOut(ctx context.Context, e *env.Env, r *velerov1.Restore) error {
+	e.GiveWay()
 	s, err := e.OpenStore(ctx, false)
 	if err != nil {
 		return err
