@@ -62,7 +62,7 @@ crash: peers ## Break everything: each store operation, 50 kills each, outages, 
 .PHONY: peer
 peer: peers ## Velero and Hozon drive each other's servers, and restore each other's backups (builds Velero once, minutes)
 	HOZON_PEER=1 $(GO) -C bench test -count=1 -timeout 30m -v -run '^TestPeer' ./peer
-	HOZON_PEER=1 $(GO) test -count=1 -timeout 30m -v -run '^TestPeer' ./test/server ./test/plugin ./test/install
+	HOZON_PEER=1 $(GO) test -count=1 -timeout 30m -v -run '^TestPeer' ./test/server ./test/plugin ./test/install ./test/podvolume
 
 .PHONY: conformance
 conformance: peers ## The restore cases that break others, in five ways (SUT=velero: real Velero beside, builds it once, minutes)

@@ -14,5 +14,5 @@
 //   - the records of a restore (doc/format.md, section 7) are written last; a run that was cancelled leaves none.
 //
 // The package knows neither flags nor terminals, and leaves volume data to others: Volumes makes
-// volumes out of native snapshots, and is asked when the volume does not exist.
+// volumes out of native snapshots, and is asked when the volume does not exist; a Filler fills claims with saved files before anything is made that could use them.
 package restore

@@ -8,5 +8,5 @@
 // Invariants: nothing is written into the store. Where a backup says that its repository is elsewhere (restic's identifiers name endpoints that may be
 // gone for years), the store in which the backup lies counts. Passwords are tried and never shown.
 //
-// It writes no files: internal/transfer does. It saves nothing yet.
+// It writes no files: internal/transfer does. Node agents save and fill volumes; packages order, save and fill below this one ask them to, for the server.
 package volume

@@ -165,16 +165,16 @@ func TestServerNotYet(t *testing.T) {
 	w := newWorld(t)
 	w.serve()
 	b := w.backup("a")
-	b.Spec.SnapshotMoveData, b.Spec.DefaultVolumesToFsBackup = new(true), new(true)
+	b.Spec.SnapshotMoveData = new(true)
 	w.create(b)
 	b = w.awaitBackup("a", velerov1.BackupPhaseCompleted)
 	results := w.download(velerov1.DownloadTargetKindBackupResults, "a")
-	for _, field := range []string{"spec.snapshotMoveData", "spec.defaultVolumesToFsBackup"} {
+	for _, field := range []string{"spec.snapshotMoveData"} {
 		if !strings.Contains(results, "not done by this version") || !strings.Contains(results, field) {
 			t.Errorf("%s is not named: %s", field, results)
 		}
 	}
-	if b.Status.Warnings != 2 {
+	if b.Status.Warnings != 1 {
 		t.Errorf("%d warnings", b.Status.Warnings)
 	}
 	r := w.restore("r", "a", w.app+"-r")
