@@ -156,7 +156,7 @@ func TestServerCancel(t *testing.T) {
 	w.awaitBackup("free", velerov1.BackupPhaseCompleted)
 }
 
-// TestServerStoreGone takes the store away for ten seconds, in the middle of things.
+// TestServerStoreGone takes the store away for ten seconds, in the middle of an upload: connections are made, and then they break.
 func TestServerStoreGone(t *testing.T) {
 	w := newWorld(t)
 	w.serve("--store-validation-frequency", "1h")
@@ -166,9 +166,12 @@ func TestServerStoreGone(t *testing.T) {
 	w.awaitLocation("default", velerov1.BackupStorageLocationPhaseAvailable)
 	w.create(w.backup("before"))
 	w.awaitBackup("before", velerov1.BackupPhaseCompleted)
-	w.s3.Kill()
+	w.freezeStore()
 	w.create(w.backup("a"))
+	w.awaitPhase("a", velerov1.BackupPhaseInProgress)
 	w.create(w.restore("r", "before", w.app+"-r"))
+	time.Sleep(time.Second) // for the first files to be on their way
+	w.s3.Kill()
 	time.Sleep(10 * time.Second)
 	if err := w.s3.Start(t.Context()); err != nil {
 		t.Fatal(err)
