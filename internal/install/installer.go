@@ -64,6 +64,13 @@ func (i *Installer) Apply(ctx context.Context, all []Manifest) error {
 			i.Say("%s: created", m)
 			continue
 		}
+		if m.Type.Resource == daemonSets.Resource {
+			if err := i.rollOut(ctx, m, secret); err != nil {
+				return fmt.Errorf("install %s: %w", m, err)
+			}
+			i.Say("%s: created", m)
+			continue
+		}
 		stored, err := i.apply(ctx, m)
 		if err != nil {
 			return fmt.Errorf("install %s: %w", m, err)

@@ -55,8 +55,14 @@ func (o Options) Manifests() ([]Manifest, error) {
 		b.namespace()
 		b.account()
 		b.rights()
+		if o.NodeAgent.Enabled && o.agentAccount() != o.account() {
+			b.agentRights()
+		}
 		b.locations()
 		b.add(deployments, Deployment, o.deployment())
+		if o.NodeAgent.Enabled {
+			b.add(daemonSets, DaemonSet, o.daemonSet())
+		}
 		if o.ControlPlane.Cluster != "" {
 			b.add(cronJobs, CronJob, o.cronJob())
 		}

@@ -13,6 +13,8 @@
 package install
 
 import (
+	"path"
+
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -64,6 +66,7 @@ type Options struct {
 	Args               []string // further flags of the server
 	Plugins            []string // images; those whose work the server does itself are left out
 
+	NodeAgent    NodeAgent
 	ControlPlane ControlPlane
 
 	CRDsOnly bool
@@ -81,12 +84,17 @@ func (o Options) Check() error {
 	case o.RBAC != ClusterAdmin && o.RBAC != Split:
 		return fail.Errorf(fail.Invalid, "--rbac %q: use %s or %s", o.RBAC, ClusterAdmin, Split)
 	}
+	if root := o.NodeAgent.KubeletRoot; root != "" && (!path.IsAbs(root) || path.Clean(root) != root) {
+		return fail.Errorf(fail.Invalid, "--kubelet-root-dir %q: it is an absolute path", root)
+	}
 	if err := o.ControlPlane.check(o.Provider); err != nil {
 		return fail.Errorf(fail.Invalid, "%w", err)
 	}
 	for name, text := range map[string]string{
 		"--velero-pod-cpu-request": o.Server.CPURequest, "--velero-pod-mem-request": o.Server.MemRequest,
 		"--velero-pod-cpu-limit": o.Server.CPULimit, "--velero-pod-mem-limit": o.Server.MemLimit,
+		"--node-agent-pod-cpu-request": o.NodeAgent.Resources.CPURequest, "--node-agent-pod-mem-request": o.NodeAgent.Resources.MemRequest,
+		"--node-agent-pod-cpu-limit": o.NodeAgent.Resources.CPULimit, "--node-agent-pod-mem-limit": o.NodeAgent.Resources.MemLimit,
 	} {
 		if _, err := resource.ParseQuantity(text); text != "" && err != nil {
 			return fail.Errorf(fail.Invalid, "%s %q: %w", name, text, err)

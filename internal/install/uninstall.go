@@ -45,11 +45,13 @@ func (i *Installer) Uninstall(ctx context.Context) error {
 	o := Options{Namespace: i.Namespace}
 	gone := []Manifest{
 		{Type: deployments, Namespace: i.Namespace, Name: Deployment},
-		{Type: daemonSets, Namespace: i.Namespace, Name: "node-agent"},
+		{Type: daemonSets, Namespace: i.Namespace, Name: DaemonSet},
 		{Type: daemonSets, Namespace: i.Namespace, Name: "node-agent-windows"},
 		{Type: clusterBinds, Name: o.bindingName()},
 		{Type: clusterBinds, Name: o.bindingName() + "-server"},
 		{Type: clusterRoles, Name: o.bindingName() + "-server"},
+		{Type: clusterBinds, Name: o.bindingName() + "-node-agent"},
+		{Type: clusterRoles, Name: o.bindingName() + "-node-agent"},
 	}
 	for _, m := range gone {
 		if err := i.remove(ctx, m); err != nil {

@@ -40,17 +40,21 @@ func TestChart(t *testing.T) {
 			"backupLocationConfig": {"region": "minio", "s3ForcePathStyle": true}, "snapshotLocationConfig": {"region": "r"},
 			"serviceAccountAnnotations": {"a": "b"}, "podAnnotations": {"c": "d"}, "podLabels": {"e": "f"}, "priorityClassName": "high",
 			"controlPlaneBackup": {"enabled": true, "name": "prod", "schedule": "0 1 * * *", "keep": 3, "recipients": ["age1a", "age1b"]},
+			"nodeAgent": {"enabled": true, "hostRoot": true, "kubeletRootDir": "/k", "configMap": "c", "priorityClassName": "p", "resources": {"limits": {"memory": "1Gi"}}},
 			"rbac": "split", "args": ["--restore-only"], "resources": {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"cpu": "2", "memory": "2Gi"}}}`,
 			install.Options{
 				Namespace: "second", Image: "registry.example.com:5000/hozon", Provider: "aws", Bucket: "b", Prefix: "p", CACert: []byte("pem"),
 				Credentials: []byte("[default]\n"), LocationConfig: map[string]string{"region": "minio", "s3ForcePathStyle": "true"},
 				SnapshotLocation: true, SnapshotConfig: map[string]string{"region": "r"}, AccountAnnotations: map[string]string{"a": "b"},
 				PodAnnotations: map[string]string{"c": "d"}, PodLabels: map[string]string{"e": "f"}, PriorityClass: "high", RBAC: install.Split,
+				NodeAgent: install.NodeAgent{
+					Enabled: true, HostRoot: true, KubeletRoot: "/k", ConfigMap: "c", PriorityClass: "p", Resources: install.Resources{MemLimit: "1Gi"},
+				},
 				ControlPlane: install.ControlPlane{Cluster: "prod", Schedule: "0 1 * * *", Keep: 3, Recipients: []string{"age1a", "age1b"}},
 				Args:         []string{"--restore-only"}, Server: install.Resources{CPURequest: "1", MemRequest: "1Gi", CPULimit: "2", MemLimit: "2Gi"},
 			}},
-		"an account of one's own": {`{"provider": "file", "bucket": "/b", "snapshotLocation": false, "serviceAccountName": "mine", "image": "hozon@sha256:00"}`,
-			install.Options{Namespace: "velero", Image: "hozon@sha256:00", Provider: "file", Bucket: "/b", Account: "mine", Server: resources, RBAC: install.ClusterAdmin}},
+		"an account of one's own": {`{"nodeAgent": {"enabled": true, "privileged": true}, "provider": "file", "bucket": "/b", "snapshotLocation": false, "serviceAccountName": "mine", "image": "hozon@sha256:00"}`,
+			install.Options{Namespace: "velero", Image: "hozon@sha256:00", Provider: "file", Bucket: "/b", Account: "mine", NodeAgent: install.NodeAgent{Enabled: true, Privileged: true}, Server: resources, RBAC: install.ClusterAdmin}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := render(t, helm, c.options.Namespace, c.values)

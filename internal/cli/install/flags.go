@@ -39,24 +39,10 @@ func passed(f *pflag.FlagSet) []string {
 	return args
 }
 
-const noAgent = "volume data is not saved yet, and no node agent is installed"
-
 // ignored are Velero's flags that mean nothing here, and why.
 var ignored = []struct{ name, value, why string }{
-	{"use-node-agent", "false", noAgent},
-	{"use-restic", "false", noAgent},
-	{"use-node-agent-windows", "false", noAgent},
-	{"privileged-node-agent", "false", noAgent},
-	{"node-agent-disable-host-path", "false", noAgent},
-	{"node-agent-pod-cpu-request", "0", noAgent},
-	{"node-agent-pod-mem-request", "0", noAgent},
-	{"node-agent-pod-cpu-limit", "0", noAgent},
-	{"node-agent-pod-mem-limit", "0", noAgent},
-	{"node-agent-configmap", "", noAgent},
-	{"node-agent-priority-class-name", "", noAgent},
-	{"kubelet-root-dir", "/var/lib/kubelet", noAgent},
-	{"pod-volume-operation-timeout", "0s", noAgent},
-	{"uploader-type", "kopia", noAgent},
+	{"use-node-agent-windows", "false", "there is no node agent for Windows"},
+	{"node-agent-disable-host-path", "false", "the agent reaches volumes through the node's folders; without --use-node-agent there is none"},
 	{"csi-snapshot-early-frequent-polling", "false", "nothing polls"},
 	{"default-repo-maintain-frequency", "0s", "there are no repositories yet"},
 	{"keep-latest-maintenance-jobs", "0", "there are no repositories yet"},

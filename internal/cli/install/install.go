@@ -28,6 +28,7 @@ type options struct {
 	rbac         string
 	restoreOnly  bool
 	controlPlane bool
+	agent        agentFlags
 	recipients   env.Recipients
 	features     []string
 
@@ -49,8 +50,8 @@ It can be repeated: what differs is changed, and the server restarts if it has t
 schedules, locations and Secrets stay as they are, and the same command of Velero's, with --apply, takes it back. A server that is at work is waited for.
 
 Velero's flags are known; those that mean nothing here are accepted with a note. The object stores of Amazon, Google and Microsoft are built
-in: --plugins that name theirs give native snapshots, and are left out with --use-volume-snapshots=false. The files of volumes are not saved yet:
---use-node-agent installs no agent, and says so.`,
+in: --plugins that name theirs give native snapshots, and are left out with --use-volume-snapshots=false. With --use-node-agent there is a DaemonSet
+too, whose pods save and restore the files of volumes.`,
 		Example: `  # Amazon S3, with a key
   hozon install --provider aws --bucket backups --secret-file ./credentials --backup-location-config region=eu-west-1 --wait
 
@@ -61,6 +62,9 @@ in: --plugins that name theirs give native snapshots, and are left out with --us
   # Google Cloud, with Workload Identity
   hozon install --provider gcp --bucket backups --no-secret --sa-annotations iam.gke.io/gcp-service-account=$EMAIL \
     --backup-location-config serviceAccount=$EMAIL
+
+  # The files of volumes too
+  hozon install --provider aws --bucket backups --secret-file ./credentials --backup-location-config region=eu-west-1 --use-node-agent --wait
 
   # Look first; or let GitOps do it
   hozon install --provider aws --bucket backups --secret-file ./credentials --dry-run -o yaml`,
@@ -109,6 +113,7 @@ func (o *options) addFlags(f *pflag.FlagSet, e *env.Env) {
 	f.BoolVar(&o.now, "now", false, "Replace a server at once, also when it is at work.")
 	o.output.AddTableFlags(f, "", "json", "yaml")
 	f.Lookup("output").Usage = "Print the objects as json or yaml."
+	o.agent.add(f)
 	passOn(f)
 	ignore(f)
 }
@@ -150,11 +155,15 @@ func (o *options) finish(ctx context.Context, e *env.Env, i *install.Installer) 
 	}
 	if o.wait {
 		i.Say("Waiting for Velero deployment to be ready.")
-		ctx, cancel := context.WithTimeoutCause(ctx, o.timeout, fmt.Errorf("not ready after %s", o.timeout))
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, o.timeout, fmt.Errorf("not ready after %s", o.timeout))
 		defer cancel()
 		if err := i.Wait(ctx); err != nil {
 			return err
 		}
+	}
+	if err := o.agent.finish(ctx, i, o.wait); err != nil {
+		return err
 	}
 	if o.Credentials == nil {
 		i.Say("No secret file was specified, no Secret created.")
@@ -196,6 +205,9 @@ func (o *options) complete(e *env.Env, f *pflag.FlagSet) error {
 		o.Args = append(o.Args, "--features="+strings.Join(o.features, ","))
 	}
 	o.Args = append(o.Args, passed(f)...)
+	if err := o.agent.complete(e, f, &o.Options); err != nil {
+		return err
+	}
 	if err := o.completeControlPlane(e); err != nil {
 		return err
 	}
