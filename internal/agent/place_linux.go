@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -55,6 +57,14 @@ func (p Place) openHost(path string) (*folder, error) {
 		return nil, openError(shown, err)
 	}
 	return &folder{File: os.NewFile(uintptr(fd), shown), shown: shown}, nil
+}
+
+// lastRead is a file's time of access.
+func lastRead(info os.FileInfo) time.Time {
+	if s, ok := info.Sys().(*syscall.Stat_t); ok {
+		return time.Unix(s.Atim.Sec, 0)
+	}
+	return time.Time{}
 }
 
 func openError(path string, err error) error {

@@ -7,7 +7,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -145,9 +144,6 @@ func problems(what string, count int64, some []transfer.Problem) error {
 	return fail.Errorf(fail.Corrupt, "%d files were not %s, the others were: %s", count, what, strings.Join(list, "; "))
 }
 
-// doneFolder is where the helper in the pod looks for the name of its restore.
-const doneFolder = ".velero"
-
 // restoreUID is what the helper was told.
 func restoreUID(o *velerov1.PodVolumeRestore) string {
 	if uid := o.Labels[velerov1.LabelRestoreUID]; uid != "" {
@@ -157,29 +153,6 @@ func restoreUID(o *velerov1.PodVolumeRestore) string {
 		return string(owner.UID)
 	}
 	return ""
-}
-
-// markDone tells the helper. What an earlier restore, or the snapshot, has in that place goes away first.
-func markDone(f *folder, uid string) error {
-	if uid == "" || uid != filepath.Base(uid) || uid == ".." {
-		return fail.Errorf(fail.Invalid, "the object names no Restore by label %s: the pod that waits cannot be told", velerov1.LabelRestoreUID)
-	}
-	root, err := os.OpenRoot(f.path())
-	if err != nil {
-		return fmt.Errorf("tell the pod that waits: %w", err)
-	}
-	defer root.Close()
-	if err := root.RemoveAll(doneFolder); err != nil {
-		return fmt.Errorf("tell the pod that waits: %w", err)
-	}
-	err = root.Mkdir(doneFolder, 0o755)
-	if err == nil {
-		err = root.WriteFile(filepath.Join(doneFolder, uid), nil, 0o644)
-	}
-	if err != nil {
-		return fmt.Errorf("tell the pod that waits: %w", err)
-	}
-	return nil
 }
 
 // tidy removes the mark once the helper has ended: as nobody it often may not remove what root has made.
@@ -197,18 +170,6 @@ func (r *restores) tidy(ctx context.Context, o order) error {
 		return nil // the volume has gone with its pod
 	}
 	defer folder.Close()
-	unmark(folder, restoreUID(o.object().(*velerov1.PodVolumeRestore)))
+	unmark(folder, restoreUID(o.object().(*velerov1.PodVolumeRestore)), r.Now())
 	return nil
-}
-
-// unmark leaves a folder of that name alone that holds anything else.
-func unmark(f *folder, uid string) {
-	root, err := os.OpenRoot(f.path())
-	if err != nil {
-		return
-	}
-	defer root.Close()
-	if uid != "" && uid == filepath.Base(uid) && root.Remove(filepath.Join(doneFolder, uid)) == nil {
-		_ = root.Remove(doneFolder) // an error says that there is something else in it
-	}
 }

@@ -121,7 +121,7 @@ func load(t *testing.T, c *clustertest.Cluster, program string) string {
 	if file == "" {
 		image := clustertest.Image{
 			Name: "hozon.test/hozon:1", User: "65532:65532", Entrypoint: []string{"/hozon"},
-			Files: []clustertest.File{{Path: "hozon", From: program}},
+			Files: []clustertest.File{{Path: "hozon", From: program}, {Path: "velero-restore-helper", LinkTo: "hozon"}},
 		}
 		if err := c.LoadImage(t.Context(), image); err != nil {
 			t.Fatal(err)
@@ -166,7 +166,7 @@ func (u *user) state() string {
 	var all []string
 	for _, args := range [][]string{
 		{"-n", "velero", "get", "pods", "-o", "wide"}, {"-n", "velero", "describe", "pods"},
-		{"-n", "velero", "logs", "deployment/velero", "--tail=40"}, {"-n", "velero", "get", "backupstoragelocations", "-o", "yaml"},
+		{"-n", "velero", "logs", "deployment/velero", "--tail=40"}, {"-n", "velero", "logs", "daemonset/node-agent", "--tail=40"}, {"-n", "velero", "get", "podvolumebackups,podvolumerestores", "-o", "yaml"}, {"-n", "velero", "get", "backupstoragelocations", "-o", "yaml"},
 	} {
 		out, err := u.cluster.Kubectl(u.t.Context(), args...).CombinedOutput()
 		all = append(all, string(out))

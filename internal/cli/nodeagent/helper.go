@@ -4,9 +4,7 @@ package nodeagent
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,14 +12,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"hozon.dev/hozon/internal/agent"
 	"hozon.dev/hozon/internal/cli/env"
 )
 
 // HelperName is what the helper is called in pods: Velero's name. The image has it as a link to the program.
 const HelperName = "velero-restore-helper"
-
-// doneFolder is where node agents say of each volume which restore has filled it.
-const doneFolder = ".velero"
 
 // NewHelper is `hozon restore-helper`, the init container of pods whose volumes are being filled.
 func NewHelper(e *env.Env) *cobra.Command {
@@ -78,11 +74,12 @@ func unfilled(restores, uid string) ([]string, error) {
 		if !v.IsDir() {
 			continue
 		}
-		_, err := os.Lstat(filepath.Join(restores, v.Name(), doneFolder, uid))
-		if errors.Is(err, fs.ErrNotExist) {
-			missing = append(missing, v.Name())
-		} else if err != nil {
+		filled, err := agent.Filled(filepath.Join(restores, v.Name()), uid)
+		if err != nil {
 			return nil, err
+		}
+		if !filled {
+			missing = append(missing, v.Name())
 		}
 	}
 	return missing, nil
@@ -92,7 +89,7 @@ func unfilled(restores, uid string) ([]string, error) {
 func tidy(e *env.Env, restores string) {
 	volumes, _ := os.ReadDir(restores) // it was read just now
 	for _, v := range volumes {
-		if err := os.RemoveAll(filepath.Join(restores, v.Name(), doneFolder)); err != nil {
+		if err := os.RemoveAll(filepath.Join(restores, v.Name(), agent.DoneFolder)); err != nil {
 			e.Say("The mark of volume %s is left to the node agent: %v.", v.Name(), err)
 		}
 	}

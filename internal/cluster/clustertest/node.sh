@@ -12,14 +12,14 @@ set -euo pipefail
 export PATH=$PATH:/usr/sbin:/sbin
 
 mount --make-rprivate /
+# Shared among the node's own, as on any node: pods may ask for mounts that come later.
+mount --make-rshared /
 mount -t proc proc /proc
 mkdir -p lib/kubelet log/pods sysctl
 mount -t tmpfs -o mode=755 tmpfs /run
 mount --bind log /var/log
 mount --bind lib /var/lib
-# As on any node, so that a pod may share what it mounts below it.
 mount --bind /var/lib/kubelet /var/lib/kubelet
-mount --make-rshared /var/lib/kubelet
 
 # The kubelet insists on these, and would change them for the whole machine.
 while read -r file value; do
