@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -137,7 +138,7 @@ func (b *builder) join(h *HostPlan, part Part) {
 		if err != nil {
 			return err
 		}
-		return b.verb(h, text, start, args...)(ctx)
+		return b.verb(h, text, start, append(args[:2:2], strconv.Itoa(len(text)))...)(ctx)
 	}, func(ctx context.Context) error { return errors.Join(halt(ctx), back(ctx)) })
 	b.add(h, "wait until it has the data, and let it vote", func(ctx context.Context) error { return b.r.promote(ctx, b.p, h) }, nil)
 	if part.Manifest == h.Join {

@@ -175,7 +175,7 @@ start-pod) # manifest: the saved one if there is one
 	folders "$(dirname "$1")"
 	put "$from" "$1"
 	;;
-join-pod | join-unit) # file manifest|unit: the text on standard input is what the file says as long as its etcd joins others
+join-pod | join-unit) # file manifest|unit bytes: the text on standard input is what the file says as long as its etcd joins others
 	if [ "$verb" = join-pod ] && [ "$1" = "$2" ]; then
 		if there "$base/new$1"; then from=$base/new$1; else from=$base/stopped$1; fi
 	else
@@ -189,6 +189,10 @@ join-pod | join-unit) # file manifest|unit: the text on standard input is what t
 	rm -f -- "$tmp"
 	cp -a -- "$from" "$tmp"
 	cat >"$tmp"
+	if [ "$(wc -c <"$tmp")" != "$3" ]; then # whoever sent it is gone
+		echo "$1 did not arrive whole" >&2
+		exit 1
+	fi
 	put "$tmp" "$1"
 	rm -f -- "$tmp"
 	if [ "$verb" = join-unit ]; then
