@@ -108,6 +108,10 @@ bench-server: ## Measure our server against real Velero's, in turns: backups of 
 bench-transfer: peers ## Pull 1 GiB in 10,000 files out of a pod, against tar through kubectl exec (Linux, root)
 	HOZON_TRANSFER=1 $(GO) test -count=1 -timeout 30m -v -run '^TestSpeed$$' ./test/volume
 
+.PHONY: bench-volumes
+bench-volumes: ## Save and restore FILES=2000 files of 1 MB beside kopia's program and restic's, and SMALL=500000 files of 200 bytes in a cgroup of 1 GiB (Linux, root; builds kopia and restic once)
+	$(GO) -C bench run ./volumes -files $${FILES:-2000} -small $${SMALL:-500000} -runs $${RUNS:-1}
+
 .PHONY: scenario
 scenario: peers ## Lose control planes of three machines in every way, kill their restore at every step, and bring them back (Linux, root; long)
 	@tools/build tools/etcd-3.5 go.etcd.io/etcd/server/v3 etcd >/dev/null

@@ -30,7 +30,7 @@ const (
 	dynamic            = "DYNAMIC-4M-BUZHASH"
 	neverSplit         = 2 << 20    // dynamic makes no pieces that are smaller
 	cheap              = "FIXED-4M" // which leaves such files whole too, without looking at their bytes
-	fileCompressor     = compression.Name("zstd-fastest")
+	fileCompressor     = compression.Name("s2-default")
 	metadataCompressor = compression.Name("zstd-fastest")
 
 	leastCompressed = 1 << 10  // files below are kept as they are
