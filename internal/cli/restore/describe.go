@@ -102,8 +102,10 @@ func (d description) Text(details bool) string {
 	out.Head(r)
 	d.outcome(out)
 	describeSpec(out, r, func() {
-		out.PodVolumes(0, "%s Restores", d.Files, details)
-		out.Gap()
+		if len(d.Files) > 0 {
+			out.PodVolumes(0, "%s Restores", d.Files, details)
+			out.Gap()
+		}
 	})
 	out.Hooks(r.Status.HookStatus)
 	out.HookResults(d.Hooks, details)
