@@ -15,7 +15,7 @@ import (
 var (
 	errCancelled = errors.New("it was cancelled")
 	errGone      = errors.New("its object was deleted")
-	errPodGone   = errors.New("the pod has ended meanwhile")
+	errPodGone   = errors.New("the pod has ended meanwhile, or was replaced by another one of its name")
 )
 
 // task is what is done for one object.

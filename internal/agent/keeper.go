@@ -252,7 +252,10 @@ func (k *keeper) end(ctx context.Context, o order, out outcome, err error, p *pr
 	case errors.Is(cause, errCancelled):
 		s.phase, s.message = canceled, "cancelled"
 	case errors.Is(cause, errPodGone), errors.Is(cause, errGone):
-		s.phase, s.message = failed, place(o)+": "+cause.Error()
+		if err == nil || errors.Is(err, context.Canceled) {
+			err = cause
+		}
+		s.phase, s.message = failed, place(o)+": "+err.Error()
 	case err != nil && ctx.Err() != nil:
 		return status{message: "the node agent was stopped; the next one begins again"}
 	case err != nil:

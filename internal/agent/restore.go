@@ -122,13 +122,29 @@ func (r *restores) work(ctx context.Context, o order, p *progress) (out outcome,
 	if stats.Failed > 0 {
 		return out, problems("restored", stats.Failed, stats.Problems)
 	}
-	if stats.Unowned {
-		out.note = place(o) + ": owners were not restored: the agent does not run as root"
-	}
+	out.note = warning(o, stats, tree.Keeps().Lost)
 	if hasWait(pod) {
 		return out, markDone(folder, restoreUID(restore))
 	}
 	return out, nil
+}
+
+// warning is what a volume that was filled is not as it was; empty if it is.
+func warning(o order, stats transfer.Stats, lost error) string {
+	var all []string
+	if stats.Unowned {
+		all = append(all, "owners were not restored: the agent does not run as root")
+	}
+	if stats.Dropped > 0 {
+		all = append(all, fmt.Sprintf("its file system did not keep owner or mode of %d files (%s), although it took them", stats.Dropped, stats.FirstDropped))
+	}
+	if lost != nil {
+		all = append(all, "attributes, hard links and special files were not restored: "+lost.Error())
+	}
+	if len(all) == 0 {
+		return ""
+	}
+	return place(o) + ": " + strings.Join(all, "; ")
 }
 
 // problems is the error about files of a volume, with the first of them.

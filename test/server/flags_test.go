@@ -102,10 +102,10 @@ var meant = [][2]string{
 	{"velero install --apply: default", "an installation is always applied over what is there"},
 	{"velero install --garbage-collection-frequency: default", "not set is the server's default, which is the same hour"},
 	{"velero install --image: default", "our image"},
-	{"velero install --node-agent-pod-cpu-limit: default", "there is no agent yet"},
-	{"velero install --node-agent-pod-cpu-request: default", "there is no agent yet"},
-	{"velero install --node-agent-pod-mem-limit: default", "there is no agent yet"},
-	{"velero install --node-agent-pod-mem-request: default", "there is no agent yet"},
+	{"velero install --node-agent-pod-cpu-limit: default", "not set is no bound, which is Velero's default written otherwise"},
+	{"velero install --node-agent-pod-cpu-request: default", "not set is no bound, which is Velero's default written otherwise"},
+	{"velero install --node-agent-pod-mem-limit: default", "not set is no bound, which is Velero's default written otherwise"},
+	{"velero install --node-agent-pod-mem-request: default", "not set is no bound, which is Velero's default written otherwise"},
 	{"velero uninstall --wait: default", "it always waits, as Velero's does: the flag means nothing there any more"},
 }
 
