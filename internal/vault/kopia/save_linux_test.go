@@ -228,3 +228,79 @@ func TestCreate(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// TestFullVolume: a volume that fills up ends its restore, with what to do; what is whole stays, and the next run goes on.
+func TestFullVolume(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, to mount a small disk")
+	}
+	r := created(t, mem.New())
+	source := grown(t, 12, 1<<20)
+	saved := save(t, r, source)
+	tree, err := r.Tree(t.Context(), saved.Snapshot.ID)
+	must(t, err)
+	to := t.TempDir()
+	must(t, unix.Mount("tmpfs", to, "tmpfs", 0, "size=8m"))
+	t.Cleanup(func() { must(t, unix.Unmount(to, 0)) })
+	_, err = transfer.Restore(t.Context(), transfer.Snapshot{Tree: tree}, to, transfer.Options{}, nil)
+	if !fail.Is(err, fail.Busy) || !strings.Contains(err.Error(), "no space left on device: make room") || !strings.Contains(err.Error(), "d000/f") {
+		t.Fatalf("%v", err)
+	}
+	must(t, unix.Mount("tmpfs", to, "tmpfs", unix.MS_REMOUNT, "size=32m"))
+	stats, err := transfer.Restore(t.Context(), transfer.Snapshot{Tree: tree}, to, transfer.Options{}, nil)
+	must(t, err)
+	if stats.Failed > 0 || stats.Sent == 12 {
+		t.Errorf("%+v", stats)
+	}
+	vaulttest.Compare(t, vaulttest.Disk(t, to), vaulttest.Disk(t, source))
+}
+
+// TestSaveRefused: a wrong password, and a repository that was opened to be read.
+func TestSaveRefused(t *testing.T) {
+	b := mem.New()
+	created(t, b)
+	if _, err := OpenWrite(t.Context(), b, Prefix("files"), Options{Password: "wrong"}); !fail.Is(err, fail.Denied) {
+		t.Errorf("%v", err)
+	}
+	r, err := Open(t.Context(), b, Prefix("files"), Options{Password: password})
+	must(t, err)
+	defer r.Close(t.Context())
+	_, saving := r.Save(t.Context(), t.TempDir(), someVolume, vault.SaveOptions{})
+	_, maintaining := r.Maintain(t.Context(), true)
+	for _, err := range []error{saving, r.Forget(t.Context(), "any"), maintaining} {
+		if !fail.Is(err, fail.Denied) {
+			t.Errorf("%v", err)
+		}
+	}
+}
+
+// TestDamagedParent: a snapshot before whose folders cannot be read does not keep the next one from being made: all is read then.
+func TestDamagedParent(t *testing.T) {
+	b := mem.New()
+	r := created(t, b)
+	source := grown(t, 20, 1000)
+	first := save(t, r, source)
+	tree, err := r.Tree(t.Context(), first.Snapshot.ID)
+	must(t, err)
+	ids, err := r.rep.VerifyObject(t.Context(), tree.Root().Ref.(place).id)
+	must(t, err)
+	info, err := r.rep.ContentInfo(t.Context(), ids[0])
+	must(t, err)
+	key := Prefix("files") + string(info.PackBlobID)
+	var pack bytes.Buffer
+	must(t, vault.Fetch(t.Context(), b, key, 0, -1, &pack))
+	broken := pack.Bytes()
+	for i := range int(info.PackedLength) {
+		broken[int(info.PackOffset)+i] ^= 0x55
+	}
+	_, err = b.Put(t.Context(), key, bytes.NewReader(broken), blob.PutOptions{})
+	must(t, err)
+	again, err := OpenWrite(t.Context(), b, Prefix("files"), Options{Password: password})
+	must(t, err)
+	defer again.Close(t.Context())
+	must(t, os.Chtimes(source, time.Now(), time.Now().Add(time.Hour))) // else the same folder would be taken for saved
+	second := save(t, again, source)
+	if second.Incremental != 20*1000 {
+		t.Errorf("%d bytes were read", second.Incremental)
+	}
+}
