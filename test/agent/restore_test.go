@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	velerov1 "hozon.dev/hozon/api/velero/v1"
 	"hozon.dev/hozon/internal/cluster/clustertest"
@@ -93,4 +94,41 @@ func TestRestoreFixtures(t *testing.T) {
 	}))
 	w.wantCompleted(string(wine.Status.Phase), wine.Status.Message)
 	vaulttest.Compare(t, vaulttest.Disk(t, w.in(mover, local, pv)), vaulttest.List(t, "restic/files/cellar-0301-wine.json.gz"))
+}
+
+// TestKillRestore: an agent that is killed while it fills a volume is followed by one that goes on, and the volume is whole.
+func TestKillRestore(t *testing.T) {
+	w := newWorld(t)
+	w.repository(standard)
+	agent := w.agent()
+	pod := w.start(w.pod("app", emptyDir("disk")))
+	source := w.in(pod, onDisk, "disk")
+	fill(t, source, 400, 1<<20)
+	b := w.saved(w.backup("b", pod, "disk", ""))
+	w.wantCompleted(string(b.Status.Phase), b.Status.Message)
+	mover := w.start(w.mover("mover", emptyDir("disk")))
+	r := w.restoreOf("killed", b, mover, "disk")
+	await(w, r, func(r *velerov1.PodVolumeRestore) bool {
+		return r.Status.Phase == velerov1.PodVolumeRestorePhaseInProgress
+	})
+	agent.Kill()
+	w.agent()
+	r = w.restored(r)
+	w.wantCompleted(string(r.Status.Phase), r.Status.Message)
+	if r.Annotations[velerov1.AnnotationAttempt] != "2" {
+		t.Errorf("annotations: %v", r.Annotations)
+	}
+	vaulttest.Compare(t, vaulttest.Disk(t, w.in(mover, onDisk, "disk")), vaulttest.Disk(t, source))
+
+	// Called off: what was filled stays.
+	cancelled := w.restoreOf("cancelled", b, w.start(w.mover("second", emptyDir("disk"))), "disk")
+	await(w, cancelled, func(r *velerov1.PodVolumeRestore) bool {
+		return r.Status.Phase == velerov1.PodVolumeRestorePhaseInProgress
+	})
+	if err := w.client.Patch(t.Context(), cancelled, client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"cancel":true}}`))); err != nil {
+		t.Fatal(err)
+	}
+	if cancelled = w.restored(cancelled); cancelled.Status.Phase != velerov1.PodVolumeRestorePhaseCanceled {
+		t.Errorf("%+v", cancelled.Status)
+	}
 }
