@@ -79,7 +79,9 @@ func (u *user) works(name, bucket string) {
 	u.t.Helper()
 	u.sh(`kubectl wait -n velero backupstoragelocation/default --for=jsonpath='{.spec.objectStorage.bucket}'=` + bucket + ` --timeout=60s
 kubectl wait -n velero backupstoragelocation/default --for=jsonpath='{.status.phase}'=Available --timeout=90s`)
-	u.shows(u.sh("kubectl get pods --namespace velero"), "1/1 Running")
+	u.sh("kubectl rollout status -n velero daemonset/node-agent --timeout=120s") // which --use-restic has asked for
+	u.shows(u.sh("kubectl get pods --namespace velero -l name=node-agent"), "1/1 Running")
+	u.shows(u.sh("kubectl get pods --namespace velero -l deploy=velero"), "1/1 Running")
 	u.shows(u.sh("hozon backup create "+name+" --include-namespaces circleci --wait"), "Backup completed with status: Completed.")
 	u.shows(u.sh("hozon backup describe "+name+" --details"), "Phase: Completed", "- circleci/settings")
 	u.shows(u.sh("hozon backup logs "+name), "Backed up a total of")
