@@ -430,6 +430,7 @@ func TestStoreOrder(t *testing.T) {
 		run   func(context.Context, blob.Bucket) error
 	}{
 		{"hozon backup create b", func(ctx context.Context, b blob.Bucket) error { return s.backup(ctx, b, "b") }},
+		{"hozon backup verify b", func(ctx context.Context, b blob.Bucket) error { _, err := s.verify(ctx, b); return err }},
 		{"hozon restore create r --from-backup b", func(ctx context.Context, b blob.Bucket) error { return s.restore(ctx, b, "r", "b") }},
 		{"hozon backup delete b", func(ctx context.Context, b blob.Bucket) error { return s.delete(ctx, b, "b") }},
 	} {
