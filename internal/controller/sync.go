@@ -18,6 +18,7 @@ import (
 	velerov1 "hozon.dev/hozon/api/velero/v1"
 	"hozon.dev/hozon/internal/backup"
 	"hozon.dev/hozon/internal/cluster"
+	"hozon.dev/hozon/internal/fail"
 	"hozon.dev/hozon/internal/report"
 	"hozon.dev/hozon/internal/store"
 )
@@ -162,7 +163,36 @@ func (r *Syncs) adopt(ctx context.Context, l *velerov1.BackupStorageLocation, st
 		return nil // its record is not what the API server takes; the others are
 	}
 	r.Log.Info("backup was found in the bucket", "backup", name, "location", l.Name)
+	r.adoptVolumes(ctx, st, b)
 	return nil
+}
+
+// adoptVolumes copies what became of the volumes of a backup, for those who look for it in the cluster: a restore reads the bucket.
+func (r *Syncs) adoptVolumes(ctx context.Context, st *store.Store, b *velerov1.Backup) {
+	var all []velerov1.PodVolumeBackup
+	if err := st.ReadJSON(ctx, store.Backup, b.Name, store.PodVolumeBackups, &all); err != nil {
+		if !fail.Is(err, fail.NotFound) {
+			r.Log.Warn("the list of a backup's volumes was not read", "backup", b.Name, "error", err)
+		}
+		return
+	}
+	for i := range all {
+		switch all[i].Status.Phase {
+		case velerov1.PodVolumeBackupPhaseCompleted, velerov1.PodVolumeBackupPhaseFailed, velerov1.PodVolumeBackupPhaseCanceled:
+		default:
+			continue // an agent would take it for an order
+		}
+		p := &velerov1.PodVolumeBackup{Spec: all[i].Spec, Status: all[i].Status}
+		p.Namespace, p.Name, p.Labels, p.Annotations = r.Namespace, all[i].Name, all[i].Labels, all[i].Annotations
+		label(p, velerov1.LabelBackupName, velerov1.LabelValue(b.Name))
+		label(p, velerov1.LabelBackupUID, string(b.UID))
+		label(p, velerov1.LabelStorageLocation, velerov1.LabelValue(b.Spec.StorageLocation))
+		p.Spec.BackupStorageLocation = b.Spec.StorageLocation
+		p.OwnerReferences = []metav1.OwnerReference{{APIVersion: velerov1.APIVersion, Kind: "Backup", Name: b.Name, UID: b.UID, Controller: new(true)}}
+		if err := r.Client.Create(ctx, p); err != nil && !apierrors.IsAlreadyExists(err) {
+			r.Log.Warn("a backup's volume was not taken over", "backup", b.Name, "podVolumeBackup", p.Name, "error", err)
+		}
+	}
 }
 
 // imported is the Backup that stands for a record of the bucket; nil: it is not over.

@@ -109,7 +109,7 @@ func TestThereAndBack(t *testing.T) {
 		t.Errorf("the hooks left %q", state)
 	}
 	w.twice()
-	contains(t, w.hozon(0, "backup", "describe", "one", "--details"), "Pod Volume Backups - kopia:", "Completed", w.app+"/keeper-0: data, scratch")
+	contains(t, w.hozon(0, "backup", "describe", "one", "--details"), "Pod Volume Backups - kopia:", "Completed", w.app+"/keeper-0: data (size: ")
 
 	w.kubectl("", "delete", "namespace", w.app, "--timeout=120s")
 	out = w.hozon(0, "restore", "create", "back", "--from-backup", "one", "--wait")
@@ -193,5 +193,5 @@ spec:
 	w.hozon(3, append([]string{"backup", "create", "some"}, args...)...)
 	got := w.hozon(0, "backup", "describe", "some", "--details")
 	contains(t, got, "PartiallyFailed", "volume node of pod "+w.app+"/many: its files are not saved:", "volume typo of pod "+w.app+"/many",
-		"the pod has no volume of that name", w.app+"/many: good")
+		"the pod has no volume of that name", w.app+"/many: good (size: 5, incremental size: 5)")
 }

@@ -15,6 +15,7 @@ func TestRestoreVelero(t *testing.T) {
 	w.class("local-disk", 1)
 	w.all()
 	w.kubectl("", "-n", w.ns, "wait", "--for=create", "backup/files-1", "--timeout=60s")
+	w.kubectl("", "-n", w.ns, "wait", "--for=jsonpath={.status.phase}=Completed", "podvolumebackups", "-l", "velero.io/backup-name=files-1", "--timeout=60s")
 	out := w.hozon(0, "restore", "create", "back", "--from-backup", "files-1", "--namespace-mappings", "files:"+w.app+"-back", "--wait")
 	contains(t, out, "Completed")
 	back := w.app + "-back"

@@ -87,7 +87,7 @@ func underWay(ctx context.Context, c velero.Client, b *velerov1.Backup) ([]env.P
 	for _, v := range all {
 		out = append(out, env.PodVolume{
 			Namespace: v.Spec.Pod.Namespace, Pod: v.Spec.Pod.Name, Volume: v.Spec.Volume, Uploader: v.Spec.UploaderType,
-			Phase: string(v.Status.Phase), Done: v.Status.Progress.BytesDone, Total: v.Status.Progress.TotalBytes,
+			Phase: string(v.Status.Phase), Done: v.Status.Progress.BytesDone, Total: v.Status.Progress.TotalBytes, New: v.Status.IncrementalBytes,
 		})
 	}
 	return out, err
@@ -98,7 +98,7 @@ func (d description) files() []env.PodVolume {
 	out := d.Files
 	for _, v := range d.Volumes {
 		if p := v.PodVolume; p != nil {
-			out = append(out, env.PodVolume{Namespace: p.Namespace, Pod: p.Pod, Volume: p.Volume, Uploader: p.Uploader, Phase: p.Phase, Done: p.Size, Total: p.Size})
+			out = append(out, env.PodVolume{Namespace: p.Namespace, Pod: p.Pod, Volume: p.Volume, Uploader: p.Uploader, Phase: p.Phase, Done: p.Size, Total: p.Size, New: p.New})
 		}
 	}
 	return out

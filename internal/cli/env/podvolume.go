@@ -15,6 +15,7 @@ type PodVolume struct {
 	Uploader               string
 	Phase                  string
 	Done, Total            int64 // bytes
+	New                    int64 // of them, as far as they were read; restores have none
 }
 
 // podVolumePhases are in the order in which they are told, with the names that people see.
@@ -45,8 +46,11 @@ func PodVolumeGroups(all []PodVolume) []PodVolumeGroup {
 			}
 			g.Count++
 			text := v.Volume
-			if v.Phase == "InProgress" && v.Total > 0 {
+			switch {
+			case v.Phase == "InProgress" && v.Total > 0:
 				text += fmt.Sprintf(" (%.2f%%)", float64(v.Done)/float64(v.Total)*100)
+			case v.Phase == "Completed" && v.New > 0:
+				text += fmt.Sprintf(" (size: %d, incremental size: %d)", v.Total, v.New)
 			}
 			pod := v.Namespace + "/" + v.Pod
 			if last := len(g.Pods) - 1; last >= 0 && g.Pods[last][0] == pod {

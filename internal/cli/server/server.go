@@ -97,7 +97,7 @@ var ignored = []struct{ name, value, why string }{
 	{"client-page-size", "500", "the size of pages follows the size of objects"},
 	{"item-operation-sync-frequency", "0", "there are no asynchronous operations yet"},
 	{"disable-informer-cache", "false", "restores ask the API server"},
-	{"uploader-type", "kopia", "there is no file backup yet"},
+	{"uploader-type", "kopia", "files of volumes are saved with kopia"},
 	{"max-concurrent-k8s-connections", "30", "calls adapt to what the API server takes"},
 	{"item-block-worker-count", "1", "objects are saved from one listing"},
 	{"backup-repository-configmap", "", "the caches of repositories are bounded, and new ones are swept every six hours (Velero's eagerGC)"},

@@ -38,6 +38,8 @@ type Filler struct {
 	order.Desk[velerov1.PodVolumeRestore]
 	// Start bounds the wait for a pod to run with its volumes mounted; 0: ten minutes.
 	Start time.Duration
+	// Again says that a run before has ordered volumes of the restore. What came to an end then is not filled once more: somebody may be using it.
+	Again bool
 }
 
 // defaultStart is how long a pod may take to start; movedTime is how long a mover may take to go.
@@ -63,6 +65,16 @@ func all(wanted []*velerov1.PodVolumeRestore, done Done, err error) {
 // Claims has claims of one namespace filled, through a mover that may run where pods like this one may. Of each, the annotation velero.io/pvc-name has the claim, and
 // spec.volume a name that is its own. It returns when done was told of all, and the mover is gone.
 func (f *Filler) Claims(ctx context.Context, like corev1.PodSpec, wanted []*velerov1.PodVolumeRestore, done Done) {
+	if f.Again {
+		var err error
+		if wanted, done, err = f.unfilled(ctx, wanted, done); err != nil {
+			all(wanted, done, err)
+			return
+		}
+	}
+	if len(wanted) == 0 {
+		return
+	}
 	agents, err := order.FindAgents(ctx, f.Server)
 	if err == nil {
 		err = agents.Any()
@@ -89,6 +101,39 @@ func (f *Filler) Claims(ctx context.Context, like corev1.PodSpec, wanted []*vele
 	}
 	defer f.remove(context.WithoutCancel(ctx), &pod)
 	f.through(ctx, &pod, moverRuns, wanted, done)
+}
+
+// unfilled tells of the claims of which a run before has seen the end, and returns the others.
+func (f *Filler) unfilled(ctx context.Context, wanted []*velerov1.PodVolumeRestore, done Done) ([]*velerov1.PodVolumeRestore, Done, error) {
+	orders, err := velero.VolumeRestores.List(ctx, f.Server, velerov1.LabelRestoreUID+"="+wanted[0].Labels[velerov1.LabelRestoreUID])
+	if err != nil {
+		return wanted, done, err
+	}
+	ended := map[string]*velerov1.PodVolumeRestore{}
+	for _, o := range orders {
+		switch s := o.Status; {
+		case s.Phase == velerov1.PodVolumeRestorePhaseCompleted, s.Phase == velerov1.PodVolumeRestorePhaseFailed && s.Message != errAbandoned.Error():
+			ended[claimOf(o)] = o
+		}
+	}
+	var left []*velerov1.PodVolumeRestore
+	var places []int
+	for i, w := range wanted {
+		switch o := ended[claimOf(w)]; {
+		case o == nil:
+			left, places = append(left, w), append(places, i)
+		case o.Status.Phase == velerov1.PodVolumeRestorePhaseCompleted:
+			done(i, o, nil)
+		default:
+			done(i, o, errors.New(o.Status.Message))
+		}
+	}
+	return left, func(i int, made *velerov1.PodVolumeRestore, err error) { done(places[i], made, err) }, nil
+}
+
+// claimOf names the claim that a volume is, and what it is filled with.
+func claimOf(o *velerov1.PodVolumeRestore) string {
+	return o.Spec.Pod.Namespace + "/" + o.Annotations[velerov1.AnnotationPVCName] + "/" + o.Spec.SnapshotID
 }
 
 // Pod has volumes filled of a pod that has the init container of Wait. It returns when done was told of all.

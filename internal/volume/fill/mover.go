@@ -91,8 +91,7 @@ func wait(image, restoreUID string, spec *corev1.PodSpec, volumes []string) core
 	return c
 }
 
-// waitContext is who waits: as the pod's first container, else as the pod, so that it can look where they can: into a volume that comes back with the mode and owner of its
-// root. Where neither says who it is they may be root, and so may it be (Velero: user 1000, who is shut out of such a volume); where that is forbidden, it is user 1000.
+// waitContext is who waits: as the pod's first container, else as the pod, else as nobody of note. Who may not look into a volume is told by our agent all the same.
 func waitContext(spec *corev1.PodSpec) *corev1.SecurityContext {
 	if len(spec.Containers) > 0 && spec.Containers[0].SecurityContext != nil {
 		return spec.Containers[0].SecurityContext.DeepCopy()
@@ -103,10 +102,6 @@ func waitContext(spec *corev1.PodSpec) *corev1.SecurityContext {
 		c.RunAsUser, c.RunAsGroup = p.RunAsUser, p.RunAsGroup
 		return c
 	}
-	if p := spec.SecurityContext; p != nil && p.RunAsNonRoot != nil && *p.RunAsNonRoot {
-		c.RunAsNonRoot, c.RunAsUser = new(true), new(int64(1000))
-		return c
-	}
-	c.RunAsUser, c.Capabilities.Add = new(int64(0)), []corev1.Capability{"DAC_OVERRIDE"}
+	c.RunAsNonRoot, c.RunAsUser = new(true), new(int64(1000))
 	return c
 }
