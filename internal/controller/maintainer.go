@@ -168,11 +168,11 @@ func (m *MaintainJob) result(ctx context.Context, job *batchv1.Job, failed bool)
 		for _, c := range pods.Items[i].Status.ContainerStatuses {
 			if t := c.State.Terminated; t != nil {
 				if t.Reason == "OOMKilled" {
-					return Maintained{}, fmt.Errorf("Job %s needed more memory than it may have: raise memoryLimit in the ConfigMap of --repo-maintenance-job-configmap", job.Name)
+					return Maintained{}, fmt.Errorf("the Job %s needed more memory than it may have: raise memoryLimit in the ConfigMap of --repo-maintenance-job-configmap", job.Name)
 				}
 				done, err := ended(t.Message)
 				if err == nil && failed {
-					err = fmt.Errorf("Job %s ended with code %d", job.Name, t.ExitCode)
+					err = fmt.Errorf("the Job %s ended with code %d", job.Name, t.ExitCode)
 				}
 				return done, err
 			}
@@ -184,7 +184,7 @@ func (m *MaintainJob) result(ctx context.Context, job *batchv1.Job, failed bool)
 			text = c.Message
 		}
 	}
-	return Maintained{}, fmt.Errorf("Job %s: %s", job.Name, text)
+	return Maintained{}, fmt.Errorf("the Job %s: %s", job.Name, text)
 }
 
 // job is Velero's: the server's pod, with another command and bounds of its own.
