@@ -5,8 +5,10 @@ package dr
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"hozon.dev/hozon/internal/dr/bundle"
@@ -200,6 +202,22 @@ func (m *machine) setup() *bundle.Member {
 		Name: cmp.Or(p.flag("name"), "default"), DataDir: cmp.Or(p.flag("data-dir"), cmp.Or(p.flag("name"), "default")+".etcd"), WALDir: p.flag("wal-dir"),
 		PeerURLs: strings.Split(cmp.Or(p.flag("initial-advertise-peer-urls"), "http://localhost:2380"), ","),
 	}
+}
+
+// dataOwner finds out whose etcd's folder is, and its mode. If it cannot be looked at, whose the process is; then there is an error, too.
+func (m *machine) dataOwner(ctx context.Context, of *bundle.Member) error {
+	out, err := m.Run(ctx, "stat", "-c", "%U:%G %u:%g %a", "--", of.DataDir)
+	if p := m.process("etcd"); err != nil && p != nil && p.pid != "" {
+		out, _ = m.Run(ctx, "stat", "-c", "%U:%G %u:%g 0", "--", "/proc/"+p.pid)
+	}
+	mode := ""
+	if n, _ := fmt.Sscan(string(out), &of.Owner, &of.IDs, &mode); n == 3 {
+		of.Mode, _ = strconv.ParseInt(mode, 8, 32)
+	}
+	if strings.Contains(of.Owner, "UNKNOWN") {
+		of.Owner = "" // a user or group of a container, who has no name on the machine
+	}
+	return err
 }
 
 // entry is the name in the archive of a file of the machine.

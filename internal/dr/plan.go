@@ -63,12 +63,32 @@ type APIPlan struct {
 // bump is what OpenShift raises the revision by when it knows no better: far more than a cluster writes between a backup and its restore.
 const bump = 1_000_000_000
 
+// near is more than a cluster writes between the plan and its being stopped.
+const near = 10_000_000
+
+// raise is by how much a revision is raised: to the time in microseconds. How far etcd has come is not known when the data of all members is gone, and an archive
+// may be restored more than once: raised by the same again, the revision would be below what clients have seen after the first time, and they would go on
+// believing that. Nobody writes a million times in a second, so all that was ever seen, also of other restores, is below the time. If a clock was wrong, it is bump.
+func raise(from int64, now time.Time) uint64 {
+	if ahead := now.UnixMicro() - from; ahead > near {
+		return uint64(ahead)
+	}
+	return bump
+}
+
+// exceed makes the revision larger than one that an etcd still answers with.
+func (p *Plan) exceed(now int64) {
+	if ahead := now - p.Revision; p.Bump < near+uint64(max(ahead, 0)) {
+		p.Bump = uint64(ahead) + bump
+	}
+}
+
 // newPlan is the plan for the machines of an archive that run a part of the control plane.
 func (r *Restorer) newPlan() (*Plan, error) {
 	m := &r.Archive.Bundle.Manifest
 	p := &Plan{
 		ID: strings.ToLower(rand.Text()[:8]), Cluster: r.Cluster, File: r.Archive.File, Snapshot: r.Archive.sum(bundle.Snapshot), Created: m.Created,
-		Version: m.Etcd.Version, Revision: r.Archive.Status.Revision, Bump: bump, Scratch: r.Scratch.Dir, Token: "hozon-" + strings.ToLower(rand.Text()),
+		Version: m.Etcd.Version, Revision: r.Archive.Status.Revision, Bump: raise(r.Archive.Status.Revision, r.Now()), Scratch: r.Scratch.Dir, Token: "hozon-" + strings.ToLower(rand.Text()),
 	}
 	for _, h := range m.Hosts {
 		chosen := len(r.Members) == 0 || slices.Contains(r.Members, h.Name)
@@ -173,7 +193,7 @@ func (p *Plan) raised() string {
 	if p.Bump == 0 {
 		return "at the snapshot's revision: what has seen newer objects has to be restarted"
 	}
-	return fmt.Sprintf("its revision raised by %d so that nobody takes older data for newer", p.Bump)
+	return fmt.Sprintf("its revision raised to %d so that nobody takes older data for newer", p.Revision+int64(p.Bump))
 }
 
 func nobody(string, string) bool { return false }

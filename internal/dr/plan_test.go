@@ -6,6 +6,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -113,7 +114,7 @@ func TestPlan(t *testing.T) {
 	book := strings.Join(p.Runbook(), "\n")
 	for _, want := range []string{
 		"[cp-3] systemctl stop etcd-member", "[cp-2] mkdir -p /root/stopped && mv /etc/kubernetes/manifests/etcd.yaml /root/stopped/",
-		"--name m2 --initial-cluster " + p.initialCluster() + " --initial-cluster-token " + p.Token, "--bump-revision 1000000000 --mark-compacted", "[cp-1] chown -R etcd:etcd /var/lib/etcd",
+		"--name m2 --initial-cluster " + p.initialCluster() + " --initial-cluster-token " + p.Token, fmt.Sprintf("--bump-revision %d --mark-compacted", p.Bump), "[cp-1] chown -R etcd:etcd /var/lib/etcd",
 	} {
 		if !strings.Contains(book, want) {
 			t.Errorf("%q is not in\n%s", want, book)
@@ -212,6 +213,39 @@ func TestNoTrailer(t *testing.T) {
 	} {
 		if err := open(); !fail.Is(err, fail.Corrupt) || !strings.Contains(err.Error(), "SHA-256") {
 			t.Errorf("%s with a hash that is not its own: %v", name, err)
+		}
+	}
+}
+
+// TestRaise is to what a revision is raised: beyond whatever anybody can have seen, also after a restore of the same archive whose data is gone again.
+func TestRaise(t *testing.T) {
+	a, now := archiveOf(t, "3.6.8"), time.Now()
+	planned := func(at time.Time) *Plan {
+		t.Helper()
+		r := restorer(a)
+		r.Now = func() time.Time { return at }
+		p, err := r.newPlan()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	revision := func(p *Plan) int64 { return p.Revision + int64(p.Bump) }
+	first, second := planned(now), planned(now.Add(time.Minute))
+	if revision(first) != now.UnixMicro() || revision(second)-revision(first) < 50_000_000 {
+		t.Errorf("restored to %d, a minute later, without knowing of that, to %d", revision(first), revision(second))
+	}
+	if old := planned(time.Unix(0, 0)); old.Bump != bump {
+		t.Errorf("with a clock that stands still it is raised by %d", old.Bump)
+	}
+	before := second.Bump
+	if second.exceed(revision(first) + 1000); second.Bump != before {
+		t.Errorf("raised by %d for an etcd that is not as far", second.Bump)
+	}
+	for _, live := range []int64{revision(second) - 1000, revision(second) + 5*bump} { // the clock was wrong once
+		p := planned(now.Add(time.Minute))
+		if p.exceed(live); revision(p) != live+bump {
+			t.Errorf("etcd is at %d, is restored to %d", live, revision(p))
 		}
 	}
 }

@@ -227,10 +227,12 @@ func (r *Restorer) raise(ctx context.Context, live *machine, p *Plan) {
 	}
 	defer m.client.Close()
 	now := m.status.Header.Revision
-	r.checker.add(live.Name(), "etcd now", OK, "it answers, at revision %d: what was written after %d will be gone", now, p.Revision)
-	if ahead := now - p.Revision; ahead > bump/2 {
-		p.Bump = max(p.Bump, uint64(ahead)+bump)
+	if now < p.Revision {
+		r.checker.add(live.Name(), "etcd now", Warning, "it answers, but at revision %d, before the archive's %d: it is not the etcd that was saved, or has lost its data", now, p.Revision)
+		return
 	}
+	r.checker.add(live.Name(), "etcd now", OK, "it answers, at revision %d: what was written after %d will be gone", now, p.Revision)
+	p.exceed(now)
 }
 
 // tools finds the programs that make etcd's data, if it is not the library's.

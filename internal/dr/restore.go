@@ -244,7 +244,7 @@ func (b *builder) halt(h *HostPlan, part Part, by string) func(context.Context) 
 func (b *builder) swap(h *HostPlan) {
 	switch {
 	case h.Join != "":
-		b.add(h, "set "+h.path()+" aside", b.verb(h, nil, "aside-data", h.Data, h.owner()), b.verb(h, nil, "unswap-data", h.Data))
+		b.add(h, "set "+h.path()+" aside", b.verb(h, nil, "aside-data", h.dataArgs()...), b.verb(h, nil, "unswap-data", h.Data))
 	case h.Member != nil:
 		b.add(h, "set "+h.path()+" aside and put the restored one there", b.verb(h, nil, "swap-data", h.Data), b.verb(h, nil, "unswap-data", h.Data))
 	}

@@ -28,6 +28,18 @@ put() {
 	mv -fT -- "$tmp" "$2"
 }
 
+# own gives what is new its owner: the one of the archive, by name or, where nobody has that name, by number; else that of what was there before, if it still
+# is. What is there now may have been made by an etcd that was started anew after the loss.
+own() { # new before name number
+	for owner in "$3" "$4"; do
+		if [ -n "$owner" ] && chown -- "$owner" "$1" 2>/dev/null; then
+			chown -R -- "$owner" "$1"
+			return
+		fi
+	done
+	if there "$2"; then chown -R --reference="$2" -- "$1"; else chown -R -- 0:0 "$1"; fi
+}
+
 # folders makes the folders above a file, those that the archive knows with the owner and mode that it has of them.
 folders() {
 	[ -d "$1" ] && return
@@ -61,7 +73,7 @@ forget) # that it was ever asked, if nothing was begun
 	rm -f "$base/lock"
 	rmdir "$base/old" "$base/none" "$base/stopped" "$base/undone" "$base" "${base%/*}" 2>/dev/null || :
 	;;
-stage-data) # folder owner; the tar of the new folder on standard input
+stage-data) # folder name number mode: of its owner, its own; the tar of the new folder on standard input
 	to=$(target "$1")
 	new=$to.hozon-$id.new
 	mkdir -p "$(dirname "$to")"
@@ -69,8 +81,8 @@ stage-data) # folder owner; the tar of the new folder on standard input
 	mkdir -- "$new"
 	if [ "$to" = "$1" ]; then strip=0; else strip=1; fi
 	tar -xz --strip-components=$strip -C "$new" -f -
-	if there "$to"; then owner=$(stat -c %u:%g -- "$to"); else owner=$2; fi
-	chown -R -- "$owner" "$new"
+	own "$new" "$to" "$2" "$3"
+	if [ "$to" = "$1" ]; then chmod -- "${4:-700}" "$new"; fi
 	sync
 	;;
 tool) # the program here that makes etcd's data, and whether it can raise the revision
@@ -83,19 +95,21 @@ tool) # the program here that makes etcd's data, and whether it can raise the re
 	echo "there is no etcdutl, and no etcdctl that restores snapshots: install that of its etcd" >&2
 	exit 1
 	;;
-make-data) # folder owner tool name cluster token peers bump: the same by the machine's own program; the snapshot on standard input
-	to=$(target "$1")
+make-data) # folder name number mode, then tool name cluster token peers bump: the same by the machine's own program; the snapshot on standard input
+	dir=$1 user=$2 number=$3 mode=$4
+	shift 4
+	to=$(target "$dir")
 	new=$to.hozon-$id.new
 	mkdir -p "$(dirname "$to")"
 	rm -rf -- "$new" "$new.made" "$new.db"
 	cat >"$new.db"
 	more=
-	if [ "$8" != 0 ]; then more="--bump-revision=$8 --mark-compacted"; fi
-	ETCDCTL_API=3 "$3" snapshot restore "$new.db" --name="$4" --initial-cluster="$5" --initial-cluster-token="$6" --initial-advertise-peer-urls="$7" --data-dir="$new.made" $more >&2
+	if [ "$6" != 0 ]; then more="--bump-revision=$6 --mark-compacted"; fi
+	ETCDCTL_API=3 "$1" snapshot restore "$new.db" --name="$2" --initial-cluster="$3" --initial-cluster-token="$4" --initial-advertise-peer-urls="$5" --data-dir="$new.made" $more >&2
 	rm -f -- "$new.db"
-	if there "$to"; then owner=$(stat -c %u:%g -- "$to"); else owner=$2; fi
-	if [ "$to" = "$1" ]; then mv -T -- "$new.made" "$new"; else mv -T -- "$new.made/member" "$new"; rm -r -- "$new.made"; fi
-	chown -R -- "$owner" "$new"
+	if [ "$to" = "$dir" ]; then mv -T -- "$new.made" "$new"; else mv -T -- "$new.made/member" "$new"; rm -r -- "$new.made"; fi
+	own "$new" "$to" "$user" "$number"
+	if [ "$to" = "$dir" ]; then chmod -- "${mode:-700}" "$new"; fi
 	sync
 	;;
 unstage-data)
@@ -118,6 +132,13 @@ swap-data)
 	if there "$new"; then
 		if there "$to" && ! there "$old"; then mv -T -- "$to" "$old"; fi
 		if there "$to"; then mv -T -- "$to" "$to.hozon-$id.between"; fi
+		if [ "$to" = "$1/member" ]; then # a file system of its own, which may be new
+			if ! there "$base/mount"; then
+				mkdir -- "$base/mount"
+				chown --reference="$1" -- "$base/mount"
+			fi
+			chown --reference="$new" -- "$1"
+		fi
 		mv -T -- "$new" "$to"
 	fi
 	if command -v restorecon >/dev/null; then restorecon -R "$to" || :; fi
@@ -127,14 +148,15 @@ unswap-data)
 	new=$to.hozon-$id.new old=$to.hozon-$id.old undone=$to.hozon-$id.undone
 	if ! there "$new" && there "$to" && ! there "$undone"; then mv -T -- "$to" "$undone"; fi
 	if there "$old" && ! there "$to"; then mv -T -- "$old" "$to"; fi
+	if there "$base/mount"; then chown --reference="$base/mount" -- "$1"; fi
 	;;
-aside-data) # folder owner: of a member that will be added again, empty
+aside-data) # folder name number mode: of a member that will be added again, empty
 	to=$(target "$1")
 	if there "$to" && ! there "$to.hozon-$id.old"; then mv -T -- "$to" "$to.hozon-$id.old"; fi
 	if [ "$to" = "$1" ] && ! there "$to"; then
 		mkdir -p "$(dirname "$to")"
-		mkdir -m 700 -- "$to"
-		if there "$to.hozon-$id.old"; then chown --reference="$to.hozon-$id.old" -- "$to"; else chown -- "$2" "$to"; fi
+		mkdir -m "${4:-700}" -- "$to"
+		own "$to" "$to.hozon-$id.old" "$2" "$3"
 	fi
 	;;
 swap-files) # the list, each name ended by NUL, on standard input

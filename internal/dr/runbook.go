@@ -3,6 +3,7 @@
 package dr
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -45,8 +46,8 @@ func (p *Plan) Runbook() []string {
 		if dir != h.Data {
 			b.on(*h, "mv %s/member %s && rmdir %[1]s", dir, h.path())
 		}
-		if h.Member.Owner != "" {
-			b.on(*h, "chown -R %s %s", h.Member.Owner, h.path())
+		if owner := cmp.Or(h.Member.Owner, h.Member.IDs); owner != "" {
+			b.on(*h, "chown -R %s %s", owner, h.path()) // etcdutl makes it with mode 700
 		}
 		b.on(*h, "rm /root/snapshot.db")
 	}

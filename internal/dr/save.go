@@ -162,11 +162,9 @@ func (s *Saver) saveFiles(ctx context.Context, m *machine, out *bundle.Manifest,
 	s.Say("Saving files of host %s (%s)", m.Name(), m.layout)
 	facts := m.facts(ctx)
 	if facts.Member != nil {
-		owner, err := m.Run(ctx, "stat", "-c", "%U:%G", "--", facts.Member.DataDir)
-		if err != nil { // in a container it may have another path
+		if err := m.dataOwner(ctx, facts.Member); err != nil { // in a container it may have another path
 			out.Warnings = append(out.Warnings, err.Error())
 		}
-		facts.Member.Owner = strings.TrimSpace(string(owner))
 	}
 	out.Hosts = append(out.Hosts, facts)
 	prefix := "hosts/" + m.Name() + "/"

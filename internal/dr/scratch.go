@@ -4,7 +4,6 @@ package dr
 
 import (
 	"archive/tar"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -141,11 +140,17 @@ func (r *Restorer) stageData(ctx context.Context, p *Plan, hp *HostPlan) error {
 	if err != nil {
 		return fmt.Errorf("make etcd's data for member %s: %w", hp.Member.Name, err)
 	}
-	return r.send(ctx, p, hp.Name, func(t *tar.Writer) error { return addFolder(ctx, t, dir) }, "stage-data", hp.Data, hp.owner())
+	return r.send(ctx, p, hp.Name, func(t *tar.Writer) error { return addFolder(ctx, t, dir) }, "stage-data", hp.dataArgs()...)
 }
 
-// owner is whom etcd's data belongs to.
-func (hp *HostPlan) owner() string { return cmp.Or(hp.Member.Owner, "root:root") }
+// dataArgs are what restore.sh has to know of etcd's folder: where it is, whose, and its mode; "" is what the archive does not say.
+func (hp *HostPlan) dataArgs() []string {
+	m, mode := hp.Member, ""
+	if m.Mode != 0 {
+		mode = strconv.FormatInt(m.Mode&0o7777, 8)
+	}
+	return []string{hp.Data, m.Owner, m.IDs, mode}
+}
 
 // makeThere sends the snapshot to a machine and has its own program make the data.
 func (r *Restorer) makeThere(ctx context.Context, p *Plan, hp *HostPlan) error {
@@ -157,8 +162,8 @@ func (r *Restorer) makeThere(ctx context.Context, p *Plan, hp *HostPlan) error {
 	if h == nil {
 		return fail.Errorf(fail.NotFound, "machine %s is not connected", hp.Name)
 	}
-	return h.Stream(ctx, breakable{ctx, from}, nil, script(p.ID, "make-data", hp.Data, hp.owner(), hp.Tool, hp.Member.Name, p.initialCluster(), p.Token,
-		strings.Join(hp.Member.PeerURLs, ","), strconv.FormatUint(p.Bump, 10))...)
+	args := append(hp.dataArgs(), hp.Tool, hp.Member.Name, p.initialCluster(), p.Token, strings.Join(hp.Member.PeerURLs, ","), strconv.FormatUint(p.Bump, 10))
+	return h.Stream(ctx, breakable{ctx, from}, nil, script(p.ID, "make-data", args...)...)
 }
 
 // addFolder adds all that is below dir; owners are set where it arrives.

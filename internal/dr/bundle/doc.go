@@ -92,7 +92,9 @@ type Member struct {
 	DataDir  string   `json:"dataDir"`
 	WALDir   string   `json:"walDir,omitempty"` // "": below DataDir
 	PeerURLs []string `json:"peerURLs"`         // that the others reach it at
-	Owner    string   `json:"owner,omitempty"`  // "user:group" of DataDir
+	Owner    string   `json:"owner,omitempty"`  // "user:group" of DataDir, or of etcd where that has another path
+	IDs      string   `json:"ids,omitempty"`    // the same as numbers: containers' users have no names
+	Mode     int64    `json:"mode,omitempty"`   // of DataDir
 }
 
 // File is an entry of the archive.
