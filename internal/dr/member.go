@@ -153,11 +153,15 @@ func (m *member) trouble() string {
 	return ""
 }
 
-// members lists what etcd says about its members.
+// members lists what etcd says about its members: by all of them or, of a member that has lost the others, as it knows them itself.
 func (m *member) members(ctx context.Context) ([]etcd.Member, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	list, err := m.client.MemberList(ctx)
+	var how []clientv3.OpOption
+	if m.status.Leader == 0 {
+		how = append(how, clientv3.WithSerializable())
+	}
+	list, err := m.client.MemberList(ctx, how...)
 	if err != nil {
 		return nil, fmt.Errorf("host %s: list etcd's members: %w", m.on.Name(), err)
 	}
