@@ -162,6 +162,9 @@ func (m *member) members(ctx context.Context) ([]etcd.Member, error) {
 		how = append(how, clientv3.WithSerializable())
 	}
 	list, err := m.client.MemberList(ctx, how...)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return nil, fail.Errorf(fail.Transient, "host %s: etcd's members do not say who they are within %v: the quorum may be lost; try again, or insist on one member with --from", m.on.Name(), askTimeout)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("host %s: list etcd's members: %w", m.on.Name(), err)
 	}

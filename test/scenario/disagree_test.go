@@ -56,7 +56,7 @@ func TestDisagree(t *testing.T) {
 	for _, h := range c.Hosts[1:] {
 		h.Sh(t, "systemctl stop etcd")
 	}
-	c.Hosts[0].Sh(t, "for i in $(seq 300); do grep -q 'lost leader' /var/log/etcd.log && exit; sleep 0.2; done; tail /var/log/etcd.log; exit 1")
+	c.Hosts[0].Sh(t, "for i in $(seq 300); do grep -E 'elected leader|lost leader' /var/log/etcd.log | tail -n 1 | grep -q 'lost leader' && exit; sleep 0.2; done; tail /var/log/etcd.log; exit 1")
 	if out, err := try("alone.age"); err == nil || !strings.Contains(out, "host cp-1: it sees no leader: the quorum is lost") {
 		t.Errorf("%v\n%s", err, out)
 	}
