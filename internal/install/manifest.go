@@ -221,7 +221,7 @@ func (b *builder) rights() {
 		role.Name = meta.Name + "-server"
 		own := meta
 		own.Name = role.Name
-		b.add(clusterRoles, own.Name, rbacv1.ClusterRole{ObjectMeta: own, Rules: serverRules()})
+		b.add(clusterRoles, own.Name, rbacv1.ClusterRole{ObjectMeta: own, Rules: o.serverRules()})
 		all := []rbacv1.PolicyRule{{APIGroups: []string{"*"}, Resources: []string{"*"}, Verbs: []string{"*"}}}
 		b.add(roles, "velero-server", rbacv1.Role{ObjectMeta: o.meta("velero-server"), Rules: all})
 		b.add(binds, "velero-server", rbacv1.RoleBinding{ObjectMeta: o.meta("velero-server"), Subjects: subjects,
@@ -231,15 +231,19 @@ func (b *builder) rights() {
 	b.add(clusterBinds, meta.Name, rbacv1.ClusterRoleBinding{ObjectMeta: meta, Subjects: subjects, RoleRef: role})
 }
 
-// serverRules are what a server needs outside of its namespace: read and write everything, delete nothing. To restore roles and
-// bindings takes the verbs escalate and bind: who can restore anything can give itself any right, which no rule can change.
-func serverRules() []rbacv1.PolicyRule {
+// serverRules are what a server needs outside of its namespace: read and write everything, delete nothing but the pods through which claims were
+// filled, where there are node agents to fill them (rules know no labels, so it is pods). To restore roles and bindings takes the verbs escalate and bind: who can restore anything can give itself any right, which no rule can change.
+func (o Options) serverRules() []rbacv1.PolicyRule {
 	any := []string{"*"}
-	return []rbacv1.PolicyRule{
+	rules := []rbacv1.PolicyRule{
 		{APIGroups: any, Resources: any, Verbs: []string{"get", "list", "watch", "create", "update", "patch"}},
 		{APIGroups: []string{rbacv1.GroupName}, Resources: []string{"roles", "clusterroles"}, Verbs: []string{"bind", "escalate"}},
 		{NonResourceURLs: any, Verbs: []string{"get"}},
 	}
+	if o.NodeAgent.Enabled {
+		rules = append(rules, rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"delete"}})
+	}
+	return rules
 }
 
 // List is all manifests as one object, as kubectl takes it.
