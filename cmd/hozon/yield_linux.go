@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// niceness is what a backup or restore takes on: where it runs beside the API server or others who use it, they go first, and a machine that has
+// niceness is what a backup takes on: where it runs beside the API server or others who use it, they go first, and a machine that has
 // nothing else to do works as fast for it as before.
 const niceness = 10
 

@@ -218,7 +218,6 @@ const collectAt = 25
 
 // carryOut restores in this process.
 func (o *createOptions) carryOut(ctx context.Context, e *env.Env, r *velerov1.Restore) error {
-	e.GiveWay()
 	s, err := e.OpenStore(ctx, false)
 	if err != nil {
 		return err
