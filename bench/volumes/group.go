@@ -65,6 +65,6 @@ func (g *group) remove() {
 		if os.Remove(g.dir) == nil {
 			return
 		}
-		time.Sleep(10 * time.Millisecond)
+		time.Sleep(10 * time.Millisecond) // no event tells when the last process has left
 	}
 }

@@ -17,6 +17,7 @@ import (
 
 	velerov1 "hozon.dev/hozon/api/velero/v1"
 	"hozon.dev/hozon/internal/controller"
+	"hozon.dev/hozon/internal/velero"
 )
 
 // keeper leads the orders of one kind from New to their end. Its reconciliations end in milliseconds: what takes long is a task.
@@ -88,7 +89,7 @@ func (k *keeper) Reconcile(ctx context.Context, req reconcile.Request) (reconcil
 	case s.phase.left():
 		return stale(k.takeOver(ctx, o))
 	}
-	return stale(k.submit(ctx, o, of, attempts(o.object()) > 0))
+	return stale(k.submit(ctx, o, of, velero.Attempts(o.object()) > 0))
 }
 
 // stale turns what only says that the cache is behind into a result: the event that is on its way brings the object again.
@@ -151,12 +152,12 @@ func (k *keeper) takeOver(ctx context.Context, o order) error {
 		s.phase, text = canceled, "cancelled; the node agent ended before it was"
 	case !wanted:
 		s.phase, text = failed, "the node agent ended while it worked on it, and nobody waits for it any more"
-	case attempts(o.object()) >= maxAttempts:
+	case velero.Attempts(o.object()) >= velero.MaxAttempts:
 		s.phase, text = failed, "the node agent ended three times while it worked on it: see why with `kubectl -n "+k.Namespace+" describe pods -l name=node-agent` "+
 			"(its memory limit, most often: --node-agent-pod-mem-limit)"
 	}
 	if text == "" {
-		k.Log.Warn("begin again what an agent did not survive", "object", o.kind()+"/"+o.object().GetName(), "volume", place(o), "attempts", attempts(o.object()))
+		k.Log.Warn("begin again what an agent did not survive", "object", o.kind()+"/"+o.object().GetName(), "volume", place(o), "attempts", velero.Attempts(o.object()))
 		return k.submit(ctx, o, o.kind()+"/"+o.object().GetName(), true)
 	}
 	s.message, s.ended = place(o)+": "+text, k.now()
@@ -198,7 +199,7 @@ func (k *keeper) fly(ctx, life context.Context, key client.ObjectKey, seen clien
 			return false
 		}
 		if end.phase == "" { // the process ends: the next one begins again, and this attempt does not count
-			setAttempts(o.object(), max(0, attempts(o.object())-1))
+			velero.SetAttempts(o.object(), max(0, velero.Attempts(o.object())-1))
 		} else {
 			controllerutil.RemoveFinalizer(o.object(), velerov1.FinalizerPodVolume)
 		}
@@ -237,8 +238,8 @@ func (k *keeper) claim(ctx context.Context, key client.ObjectKey, o order, seen 
 			s.accepted = s.started
 		}
 		o.setStatus(s)
-		setAttempts(o.object(), attempts(o.object())+1)
-		annotate(o.object(), velerov1.AnnotationRun, run)
+		velero.SetAttempts(o.object(), velero.Attempts(o.object())+1)
+		velero.Annotate(o.object(), velerov1.AnnotationRun, run)
 		return true
 	})
 	return done && err == nil, err

@@ -4,7 +4,6 @@ package agent
 
 import (
 	"fmt"
-	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -117,31 +116,4 @@ func orders(list client.ObjectList) []order {
 // place names the volume of an order for people.
 func place(o order) string {
 	return fmt.Sprintf("volume %s of pod %s/%s", o.volume(), o.pod().Namespace, o.pod().Name)
-}
-
-// maxAttempts bounds how often an order is begun.
-const maxAttempts = 3
-
-// attempts is how often an order was begun. A number that was tampered with counts as the last one allowed.
-func attempts(o client.Object) int {
-	text, ok := o.GetAnnotations()[velerov1.AnnotationAttempt]
-	if !ok {
-		return 0
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 0 {
-		return maxAttempts
-	}
-	return n
-}
-
-func setAttempts(o client.Object, n int) { annotate(o, velerov1.AnnotationAttempt, strconv.Itoa(n)) }
-
-func annotate(o client.Object, key, value string) {
-	m := o.GetAnnotations()
-	if m == nil {
-		m = map[string]string{}
-	}
-	m[key] = value
-	o.SetAnnotations(m)
 }

@@ -15,6 +15,7 @@ import (
 
 	velerov1 "hozon.dev/hozon/api/velero/v1"
 	"hozon.dev/hozon/internal/cluster"
+	"hozon.dev/hozon/internal/velero"
 )
 
 // leftBehind is Velero's text for a run that its server did not survive.
@@ -140,7 +141,7 @@ func (r *Backups) start(ctx context.Context, b *velerov1.Backup) error {
 	if err != nil {
 		return err
 	}
-	if attempt(b) == 0 {
+	if velero.Attempts(b) == 0 {
 		nextRun(b)
 	}
 	now := metav1.NewTime(r.Now())

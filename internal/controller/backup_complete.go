@@ -14,6 +14,7 @@ import (
 
 	velerov1 "hozon.dev/hozon/api/velero/v1"
 	"hozon.dev/hozon/internal/filter"
+	"hozon.dev/hozon/internal/velero"
 )
 
 // complete fills in what the Backup leaves open, as the server of Velero does, and returns what is wrong with it, in Velero's words.
@@ -47,7 +48,7 @@ func (r *Backups) complete(ctx context.Context, b *velerov1.Backup) ([]string, e
 		problems = append(problems, text)
 	}
 	label(b, velerov1.LabelStorageLocation, velerov1.LabelValue(s.StorageLocation))
-	annotate(b, velerov1.AnnotationResourceTimeout, r.Defaults.ResourceTimeout.String())
+	velero.Annotate(b, velerov1.AnnotationResourceTimeout, r.Defaults.ResourceTimeout.String())
 	texts, err := r.checkSnapshotLocations(ctx, b)
 	return append(problems, texts...), err
 }

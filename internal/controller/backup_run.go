@@ -16,6 +16,7 @@ import (
 	"hozon.dev/hozon/internal/backup"
 	"hozon.dev/hozon/internal/fail"
 	"hozon.dev/hozon/internal/store"
+	"hozon.dev/hozon/internal/velero"
 )
 
 // errNotOurs ends a run that another process has taken over.
@@ -28,7 +29,7 @@ func (r *Backups) carryOut(ctx context.Context, b *velerov1.Backup) {
 		switch {
 		case err == nil:
 			if archive, ok := result.Manifest.File(store.Archive.Of(b.Name)); ok {
-				annotate(result.Backup, velerov1.AnnotationArchiveBytes, strconv.FormatInt(archive.Size, 10))
+				velero.Annotate(result.Backup, velerov1.AnnotationArchiveBytes, strconv.FormatInt(archive.Size, 10))
 			}
 			r.conclude(ctx, b, result.Backup)
 			return
@@ -46,7 +47,7 @@ func (r *Backups) carryOut(ctx context.Context, b *velerov1.Backup) {
 		case committed != nil:
 			r.conclude(ctx, b, committed)
 			return
-		case settleErr == nil && (!again(err) || attempt(b) >= maxAttempts):
+		case settleErr == nil && (!again(err) || velero.Attempts(b) >= velero.MaxAttempts):
 			r.fail(ctx, b, err)
 			return
 		case settleErr != nil: // cancelled, or this process ends
@@ -55,9 +56,9 @@ func (r *Backups) carryOut(ctx context.Context, b *velerov1.Backup) {
 			}
 			return
 		}
-		r.Log.Warn("backup begins again", "backup", b.Name, "attempt", attempt(b), "error", err)
+		r.Log.Warn("backup begins again", "backup", b.Name, "attempt", velero.Attempts(b), "error", err)
 		r.warning(b, "Retrying", "Backup", err.Error())
-		if b, err = r.reclaim(ctx, b.Name, run(b), pause(attempt(b))); err != nil {
+		if b, err = r.reclaim(ctx, b.Name, run(b), pause(velero.Attempts(b))); err != nil {
 			r.Log.Warn("backup was taken away", "backup", b.Name, "error", err)
 			return
 		}
@@ -87,7 +88,7 @@ func (r *Backups) once(ctx context.Context, b *velerov1.Backup) (backup.Result, 
 	engine := backup.Engine{
 		Cluster: r.Cluster, Store: st, Now: r.Now, Tool: r.Tool, Observe: seen, GlobalPolicy: r.GlobalPolicy, AllVersions: r.AllVersions,
 	}
-	if attempt(b) > 1 {
+	if velero.Attempts(b) > 1 {
 		r.sweepVolumes(ctx, b, nil)
 	}
 	options := backup.Options{Run: run(b), Notes: undone(b), Files: r.saver(b), Check: func(ctx context.Context) error { return r.ours(ctx, b) }}
@@ -150,10 +151,10 @@ func (r *Backups) resume(ctx context.Context, name, from string) {
 	case committed != nil:
 		r.Log.Info("backup was committed by a process that is gone", "backup", name, "run", from)
 		r.conclude(ctx, &b, committed)
-	case attempt(&b) >= maxAttempts:
-		r.fail(ctx, &b, fmt.Errorf("%d runs did not come to their end: the server was stopped or killed each time", maxAttempts))
+	case velero.Attempts(&b) >= velero.MaxAttempts:
+		r.fail(ctx, &b, fmt.Errorf("%d runs did not come to their end: the server was stopped or killed each time", velero.MaxAttempts))
 	default:
-		r.Log.Info("backup begins again: the process that ran it is gone", "backup", name, "attempt", attempt(&b))
+		r.Log.Info("backup begins again: the process that ran it is gone", "backup", name, "attempt", velero.Attempts(&b))
 		r.warning(&b, "Retrying", "Backup", "the server was stopped or killed during the run")
 		if next, err := r.reclaim(ctx, name, from, 0); err == nil {
 			r.carryOut(ctx, next)
@@ -213,7 +214,7 @@ func (r *Backups) conclude(ctx context.Context, b, made *velerov1.Backup) {
 	if !ok {
 		return
 	}
-	if attempt(b) > 1 {
+	if velero.Attempts(b) > 1 {
 		r.sweepUnrecorded(ctx, b)
 	}
 	s := made.Status

@@ -16,6 +16,7 @@ import (
 	velerov1 "hozon.dev/hozon/api/velero/v1"
 	"hozon.dev/hozon/internal/fail"
 	"hozon.dev/hozon/internal/store"
+	"hozon.dev/hozon/internal/velero"
 )
 
 // downloadLife is how long a signed URL is good, and its request is kept.
@@ -90,7 +91,7 @@ func (r *Downloads) Reconcile(ctx context.Context, req reconcile.Request) (recon
 	before := d.DeepCopy()
 	expires := metav1.NewTime(r.Now().Add(downloadLife))
 	if r.Streams.Pod != "" {
-		annotate(&d, velerov1.AnnotationStream, r.Streams.Pod+r.Streams.path(what))
+		velero.Annotate(&d, velerov1.AnnotationStream, r.Streams.Pod+r.Streams.path(what))
 	}
 	d.Status = velerov1.DownloadRequestStatus{Phase: velerov1.DownloadRequestPhaseProcessed, DownloadURL: url, Expiration: &expires}
 	if err := r.Client.Patch(ctx, &d, client.MergeFrom(before)); err != nil {

@@ -24,6 +24,7 @@ import (
 	"hozon.dev/hozon/internal/blob"
 	"hozon.dev/hozon/internal/fail"
 	"hozon.dev/hozon/internal/vault"
+	"hozon.dev/hozon/internal/velero"
 	"hozon.dev/hozon/internal/volume"
 )
 
@@ -266,7 +267,7 @@ func (r *Repositories) maintain(ctx context.Context, o *velerov1.BackupRepositor
 		o.Status.RecentMaintenance = recent[max(len(recent)-recentMaintenances, 0):]
 		if err == nil {
 			o.Status.LastMaintenanceTime = &end
-			annotate(o, velerov1.AnnotationUsage, usageText(done.Usage, end.Time))
+			velero.Annotate(o, velerov1.AnnotationUsage, usageText(done.Usage, end.Time))
 		}
 		return true
 	}))

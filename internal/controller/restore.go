@@ -20,6 +20,7 @@ import (
 
 	velerov1 "hozon.dev/hozon/api/velero/v1"
 	"hozon.dev/hozon/internal/cluster"
+	"hozon.dev/hozon/internal/velero"
 )
 
 // leftBehindRestore is Velero's text for a run that its server did not survive.
@@ -145,7 +146,7 @@ func (r *Restores) start(ctx context.Context, o *velerov1.Restore) error {
 	if err != nil {
 		return err
 	}
-	if attempt(o) == 0 {
+	if velero.Attempts(o) == 0 {
 		nextRun(o)
 	}
 	if len(problems) > 0 {

@@ -18,6 +18,7 @@ import (
 	"hozon.dev/hozon/internal/report"
 	"hozon.dev/hozon/internal/restore"
 	"hozon.dev/hozon/internal/store"
+	"hozon.dev/hozon/internal/velero"
 )
 
 // carryOut runs the attempts at a Restore that this process has claimed, and writes down what became of it. A second attempt finds what the
@@ -43,7 +44,7 @@ func (r *Restores) carryOut(ctx context.Context, o *velerov1.Restore) {
 		case committed != nil:
 			r.conclude(ctx, o, committed)
 			return
-		case settleErr == nil && (!again(err) || attempt(o) >= maxAttempts):
+		case settleErr == nil && (!again(err) || velero.Attempts(o) >= velero.MaxAttempts):
 			r.fail(ctx, o, err)
 			return
 		case settleErr != nil:
@@ -52,9 +53,9 @@ func (r *Restores) carryOut(ctx context.Context, o *velerov1.Restore) {
 			}
 			return
 		}
-		r.Log.Warn("restore begins again", "restore", o.Name, "attempt", attempt(o), "error", err)
+		r.Log.Warn("restore begins again", "restore", o.Name, "attempt", velero.Attempts(o), "error", err)
 		r.warning(o, "Retrying", "Restore", err.Error())
-		if o, err = r.reclaim(ctx, o.Name, run(o), pause(attempt(o))); err != nil {
+		if o, err = r.reclaim(ctx, o.Name, run(o), pause(velero.Attempts(o))); err != nil {
 			r.Log.Warn("restore was taken away", "restore", o.Name, "error", err)
 			return
 		}
@@ -68,7 +69,7 @@ func (r *Restores) once(ctx context.Context, o *velerov1.Restore) (restore.Resul
 		return restore.Result{}, err
 	}
 	filling := r.filler(o)
-	if attempt(o) > 1 {
+	if velero.Attempts(o) > 1 {
 		r.sweepVolumes(ctx, o)
 	}
 	seen := r.follow(ctx, o, func(total, done int) any {
@@ -83,7 +84,7 @@ func (r *Restores) once(ctx context.Context, o *velerov1.Restore) (restore.Resul
 	defer making.close()
 	engine := restore.Engine{Target: r.Cluster, Store: st, Now: r.Now, Observe: counting{seen}, Volumes: making, Files: filling, ByTarget: r.ByTarget}
 	return engine.Run(ctx, asked, restore.Options{
-		Run: run(o), Notes: leftOut(o), Location: location, Terminating: r.Terminating, Priorities: plan.ParsePriorities(r.Priorities), Again: attempt(o) > 1, HookWait: r.ResourceTimeout, VolumeWait: r.ResourceTimeout, AllowFailed: o.Annotations[velerov1.AnnotationAllowFailed] == "true",
+		Run: run(o), Notes: leftOut(o), Location: location, Terminating: r.Terminating, Priorities: plan.ParsePriorities(r.Priorities), Again: velero.Attempts(o) > 1, HookWait: r.ResourceTimeout, VolumeWait: r.ResourceTimeout, AllowFailed: o.Annotations[velerov1.AnnotationAllowFailed] == "true",
 		Check: func(ctx context.Context) error { return r.ours(ctx, o) },
 	})
 }
@@ -163,10 +164,10 @@ func (r *Restores) resume(ctx context.Context, name, from string) {
 	case committed != nil:
 		r.Log.Info("restore was recorded by a process that is gone", "restore", name, "run", from)
 		r.conclude(ctx, &o, committed)
-	case attempt(&o) >= maxAttempts:
-		r.fail(ctx, &o, fmt.Errorf("%d runs did not come to their end: the server was stopped or killed each time", maxAttempts))
+	case velero.Attempts(&o) >= velero.MaxAttempts:
+		r.fail(ctx, &o, fmt.Errorf("%d runs did not come to their end: the server was stopped or killed each time", velero.MaxAttempts))
 	default:
-		r.Log.Info("restore begins again: the process that ran it is gone", "restore", name, "attempt", attempt(&o))
+		r.Log.Info("restore begins again: the process that ran it is gone", "restore", name, "attempt", velero.Attempts(&o))
 		r.warning(&o, "Retrying", "Restore", "the server was stopped or killed during the run")
 		if next, err := r.reclaim(ctx, name, from, 0); err == nil {
 			r.carryOut(ctx, next)

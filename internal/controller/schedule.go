@@ -22,6 +22,7 @@ import (
 	velerov1 "hozon.dev/hozon/api/velero/v1"
 	"hozon.dev/hozon/internal/filter"
 	"hozon.dev/hozon/internal/schedule"
+	"hozon.dev/hozon/internal/velero"
 )
 
 // retries are the pauses before a scheduled Backup that failed is made again.
@@ -246,7 +247,7 @@ func (r *Schedules) retry(ctx context.Context, s *velerov1.Schedule, last *veler
 // make makes a Backup now, and notes that.
 func (r *Schedules) make(ctx context.Context, s *velerov1.Schedule, now time.Time, retry int) (reconcile.Result, error) {
 	b := schedule.Backup(s, schedule.Name(s.Name, now))
-	annotate(b, velerov1.AnnotationRetry, strconv.Itoa(retry))
+	velero.Annotate(b, velerov1.AnnotationRetry, strconv.Itoa(retry))
 	if err := r.Client.Create(ctx, b); err != nil && !apierrors.IsAlreadyExists(err) {
 		r.warning(s, "NotCreated", "Schedule", "create backup "+b.Name+": "+err.Error())
 		return reconcile.Result{}, err

@@ -5,7 +5,6 @@ package controller
 import (
 	"context"
 	"log/slog"
-	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -16,10 +15,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	velerov1 "hozon.dev/hozon/api/velero/v1"
+	"hozon.dev/hozon/internal/velero"
 )
-
-// maxAttempts bounds the runs of one Backup or Restore.
-const maxAttempts = 3
 
 // Site is what every controller works with. Its fields are set before the first use and not changed.
 type Site struct {
@@ -109,15 +106,6 @@ func after(d time.Duration) reconcile.Result {
 }
 
 // annotate sets an annotation.
-func annotate(o client.Object, key, value string) {
-	m := o.GetAnnotations()
-	if m == nil {
-		m = map[string]string{}
-	}
-	m[key] = value
-	o.SetAnnotations(m)
-}
-
 func label(o client.Object, key, value string) {
 	m := o.GetLabels()
 	if m == nil {
@@ -130,24 +118,11 @@ func label(o client.Object, key, value string) {
 // nextRun marks the object as carried out by a new run, and returns its id.
 func nextRun(o client.Object) string {
 	id := uuid.NewString()
-	annotate(o, velerov1.AnnotationRun, id)
-	annotate(o, velerov1.AnnotationAttempt, strconv.Itoa(attempt(o)+1))
+	velero.Annotate(o, velerov1.AnnotationRun, id)
+	velero.SetAttempts(o, velero.Attempts(o)+1)
 	return id
 }
 
 func run(o client.Object) string { return o.GetAnnotations()[velerov1.AnnotationRun] }
-
-// attempt is the number of the last run; 0: there was none. A number that was tampered with counts as the last one allowed.
-func attempt(o client.Object) int {
-	text, ok := o.GetAnnotations()[velerov1.AnnotationAttempt]
-	if !ok {
-		return 0
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 0 {
-		return maxAttempts
-	}
-	return n
-}
 
 func cancelled(o client.Object) bool { return o.GetAnnotations()[velerov1.AnnotationCancel] == "true" }

@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	velerov1 "hozon.dev/hozon/api/velero/v1"
+	"hozon.dev/hozon/internal/velero"
 )
 
 // settleTime is how old a backup has to be before it is read again: others may still be made.
@@ -96,11 +97,11 @@ func (r *Verifications) verify(ctx context.Context, b *velerov1.Backup) (reconci
 		return after(r.again()), nil
 	}
 	before := b.DeepCopy()
-	annotate(b, velerov1.AnnotationVerified, r.Now().UTC().Format(time.RFC3339))
+	velero.Annotate(b, velerov1.AnnotationVerified, r.Now().UTC().Format(time.RFC3339))
 	delete(b.Annotations, velerov1.AnnotationDamage)
 	if !found.Intact() {
 		text := fmt.Sprintf("%d damages, the first: %s %s", len(found.Damages)+found.More, found.Damages[0].File, found.Damages[0].What)
-		annotate(b, velerov1.AnnotationDamage, text)
+		velero.Annotate(b, velerov1.AnnotationDamage, text)
 		r.Log.Error("backup is damaged", "backup", b.Name, "error", text)
 		r.warning(b, "Damaged", "Verify", text)
 	} else {

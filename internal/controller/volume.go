@@ -31,7 +31,7 @@ func (r *Backups) saver(b *velerov1.Backup) *save.Saver {
 
 // filler has volumes filled by the agents of the nodes.
 func (r *Restores) filler(o *velerov1.Restore) *volumefill.Filler {
-	return &volumefill.Filler{Start: r.ResourceTimeout, Again: attempt(o) > 1, Desk: order.Desk[velerov1.PodVolumeRestore]{
+	return &volumefill.Filler{Start: r.ResourceTimeout, Again: velero.Attempts(o) > 1, Desk: order.Desk[velerov1.PodVolumeRestore]{
 		Kind: order.Restores, Server: velero.Client{Cluster: r.Cluster, Namespace: r.Namespace}, Now: r.Now, Log: r.Log, Timeout: volumeTime(o, r.VolumeTimeout),
 	}}
 }

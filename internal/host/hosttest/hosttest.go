@@ -118,7 +118,7 @@ func (h *Host) await(t testing.TB) {
 		if err := h.process.Exited(); err != nil || ctx.Err() != nil {
 			t.Fatalf("sshd does not come up: %v\n%s", err, h.process.LogTail(30))
 		}
-		time.Sleep(20 * time.Millisecond)
+		time.Sleep(20 * time.Millisecond) // sshd tells nobody that it listens
 	}
 }
 

@@ -113,7 +113,7 @@ func (w *world) repository(ctx context.Context, namespace string, phase velerov1
 		if err == nil {
 			return
 		}
-		time.Sleep(20 * time.Millisecond)
+		time.Sleep(20 * time.Millisecond) // until what is tested has made it
 	}
 }
 
