@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/minio/minio-go/v7"
 
@@ -187,9 +188,36 @@ func (s *sender) start(n int, body *part.Part) (func(context.Context) error, err
 	s.sent = append(s.sent, done)
 	return func(ctx context.Context) error {
 		opts := s.b.traits.part(body)
-		got, err := s.b.core.PutObjectPart(ctx, s.b.bucket, s.name, s.upload, n, body.Reader(), body.Size(), opts)
+		r := stoppable{Reader: body.Reader(), stopped: ctx.Err}
+		ctx, cancel := linger(ctx)
+		defer cancel()
+		got, err := s.b.core.PutObjectPart(ctx, s.b.bucket, s.name, s.upload, n, r, body.Size(), opts)
 		done.ETag = got.ETag
 		s.b.traits.note(done, opts.CustomHeader.Get(s.b.traits.checksum.Key()))
 		return err
 	}, nil
+}
+
+// stoppable is the body of a part, which breaks when nobody wants the part any more.
+type stoppable struct {
+	*part.Reader
+	stopped func() error
+}
+
+func (r stoppable) Read(buf []byte) (int, error) {
+	if err := r.stopped(); err != nil {
+		return 0, err
+	}
+	return r.Reader.Read(buf)
+}
+
+// linger is ctx, but ends a little later. A part that was sent whole is stored, even if its sender has gone away: without its answer, an abort may come
+// before the part, and then the part stays.
+func linger(ctx context.Context) (context.Context, context.CancelFunc) {
+	lingering, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		timer := time.AfterFunc(patience, cancel)
+		context.AfterFunc(lingering, func() { timer.Stop() })
+	})
+	return lingering, func() { stop(); cancel() }
 }

@@ -46,6 +46,8 @@ const (
 	maxKey = 1024 // bytes, with the prefix: S3's limit
 	// afterwards bounds what a Put does after it has failed: abort the upload, look for its object.
 	afterwards = 2 * time.Second
+	// patience is how long an ended Put waits for the answer to a part that it has sent whole.
+	patience = 5 * time.Second
 )
 
 // Bucket is a blob.Bucket in an S3 bucket, below a prefix.
