@@ -64,6 +64,8 @@ func TestNodeAgent(t *testing.T) {
 	u.contains(u.kubectl("get", "--raw", "/api/v1/namespaces/velero/pods/"+strings.TrimSpace(u.kubectl("get", "pods", "-n", "velero", "-l", "name=node-agent", "-o", "jsonpath={.items[0].metadata.name}"))+":8085/proxy/metrics"),
 		`podVolume_pod_volume_backup_dequeue_count{node="`+clustertest.NodeName+`"} 6`, "podVolume_pod_volume_operation_latency_seconds_gauge{", `hozon_pod_volume_total{node="`+clustertest.NodeName+`",operation="PodVolumeBackup",phase="Completed"} 3`)
 
+	u.savesAndFills()
+
 	// Another Secret: the agents restart with it.
 	before := u.kubectl("get", "daemonset", "node-agent", "-n", "velero", "-o", "jsonpath={.metadata.generation}")
 	text, err := os.ReadFile(u.credentials)

@@ -26,8 +26,8 @@ import (
 // access are the flags of what opens repositories.
 type access struct{ passwordFile string }
 
-const accessHelp = `The repositories' password is taken from --password-file, else from the variable HOZON_REPO_PASSWORD, else from the Secret velero-repo-credentials
-beside the server (without --store), else from the location's own key (metadata/hozon/repo-key), else it is the one that Velero gives every repository.
+const accessHelp = `The repositories' password is that of --password-file, else of the variable HOZON_REPO_PASSWORD. Without either these are tried, as the server does: the
+Secret velero-repo-credentials beside the server (without --store), the location's own key (metadata/hozon/repo-key), and what Velero gives every repository.
 
 Without --store, the backup's location is read with the credentials that it names in the cluster; this machine must be able to reach it.`
 
@@ -49,21 +49,25 @@ func (a *access) open(ctx context.Context, e *env.Env, backup string) (*saved, e
 		return nil, err
 	}
 	s := &saved{}
+	var secret []byte
 	if e.StoreURL != "" {
 		s.store, err = e.OpenStore(ctx, false)
 	} else {
-		s.store, err = a.served(ctx, e, backup, &password)
+		s.store, secret, err = served(ctx, e, backup)
 	}
 	if err != nil {
 		return nil, err
 	}
+	passwords := []string{password}
+	if password == "" {
+		if passwords, err = volume.Passwords(ctx, s.store.Bucket(), secret); err != nil {
+			return nil, err
+		}
+	}
 	if s.cache, err = os.MkdirTemp("", "hozon-index-"); err != nil {
 		return nil, err
 	}
-	s.reader = &volume.Reader{Bucket: s.store.Bucket(), Cache: s.cache}
-	if password != "" {
-		s.reader.Passwords = []string{password}
-	}
+	s.reader = &volume.Reader{Bucket: s.store.Bucket(), Passwords: passwords, Cache: s.cache}
 	return s, nil
 }
 
@@ -105,37 +109,35 @@ func (a *access) password(e *env.Env) (string, error) {
 	return password, nil
 }
 
-// served opens the location of a server's backup, as the server would.
-func (a *access) served(ctx context.Context, e *env.Env, name string, password *string) (*store.Store, error) {
+// served opens the location of a server's backup, as the server would, and reads the password of its repositories that lies beside the server, if there is one.
+func served(ctx context.Context, e *env.Env, name string) (*store.Store, []byte, error) {
 	c, err := e.OpenServer()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	backup, err := velero.Backups.Get(ctx, c, name)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	l, err := velero.StorageLocations.Get(ctx, c, cmp.Or(backup.Spec.StorageLocation, "default"))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	secrets, err := secretsOf(ctx, c, l)
 	if err != nil {
-		return nil, fmt.Errorf("backup storage location %s: %w; read it with --store and your own credentials", l.Name, err)
+		return nil, nil, fmt.Errorf("backup storage location %s: %w; read it with --store and your own credentials", l.Name, err)
 	}
 	bucket, err := location.Open(ctx, l, secrets)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if *password == "" {
-		ref := &corev1.SecretKeySelector{LocalObjectReference: corev1.LocalObjectReference{Name: "velero-repo-credentials"}, Key: "repository-password"}
-		data, err := secret(ctx, c, ref)
-		if err != nil && !fail.Is(err, fail.NotFound) && !fail.Is(err, fail.Denied) {
-			return nil, err
-		}
-		*password = string(data)
+	ref := &corev1.SecretKeySelector{LocalObjectReference: corev1.LocalObjectReference{Name: "velero-repo-credentials"}, Key: "repository-password"}
+	password, err := secret(ctx, c, ref)
+	if err != nil && !fail.Is(err, fail.NotFound) && !fail.Is(err, fail.Denied) {
+		return nil, nil, err
 	}
-	return store.Open(ctx, bucket)
+	st, err := store.Open(ctx, bucket)
+	return st, password, err
 }
 
 func secretsOf(ctx context.Context, c velero.Client, l *velerov1.BackupStorageLocation) (out location.Secrets, err error) {
