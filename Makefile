@@ -59,6 +59,10 @@ crash: peers ## Break everything: each store operation, 50 kills each, outages, 
 	HOZON_CRASH_RUNS=50 $(GO) test -count=1 -timeout 60m -run 'Kill|Gone|Leader|Cancel|Left' ./test/server
 	HOZON_FRIENDLY=1 $(GO) test -count=1 -timeout 10m ./test/friendly
 
+.PHONY: crash-volumes
+crash-volumes: peers ## Kill server, node agent, store and movers 20 times each in backups and restores of volumes (half an hour; HOZON_VICTIM=store for one of them, HOZON_SEED)
+	HOZON_CRASH_RUNS=$${HOZON_CRASH_RUNS:-20} $(GO) test -count=1 -timeout 120m -v -run '^TestKillsIn' ./test/podvolume
+
 .PHONY: peer
 peer: peers ## Velero and Hozon drive each other's servers, and restore each other's backups (builds Velero once, minutes)
 	HOZON_PEER=1 $(GO) -C bench test -count=1 -timeout 30m -v -run '^TestPeer' ./peer

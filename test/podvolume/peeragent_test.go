@@ -5,7 +5,6 @@ package podvolume
 import (
 	"context"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -13,7 +12,6 @@ import (
 	"hozon.dev/hozon/internal/cluster/clustertest"
 	"hozon.dev/hozon/internal/vault/vaulttest"
 	"hozon.dev/hozon/test/daemon"
-	"hozon.dev/hozon/test/s3server"
 )
 
 const veleroImage = "hozon.test/velero:1"
@@ -95,7 +93,11 @@ func TestPeerAgent(t *testing.T) {
 	if err := w.LoadImage(t.Context(), clustertest.Image{Name: veleroImage, Files: []clustertest.File{{Path: "velero", From: binary}, {Path: "velero-restore-helper", From: helper}, {Path: "plugins/velero-plugin-for-aws", From: plugin}}}); err != nil {
 		t.Fatal(err)
 	}
-	inside := w.inS3()
+	w.inS3("", "ReadWrite")
+	inside, err := w.Reach(t.Context(), strings.TrimPrefix(w.s3.Endpoint, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	w.deploy(2)
 	w.announce()
 	server, agent := w.serve(), w.node()
@@ -146,36 +148,4 @@ func asVelero(list []vaulttest.Entry) []vaulttest.Entry {
 		}
 	}
 	return out
-}
-
-// inS3 gives the world a location in a bucket, and returns the address that it has for pods.
-func (w *world) inS3() string {
-	w.t.Helper()
-	s3 := s3server.Start(w.t)
-	if err := s3.CreateBucket("store"); err != nil {
-		w.t.Fatal(err)
-	}
-	inside, err := w.Reach(w.t.Context(), strings.TrimPrefix(s3.Endpoint, "http://"))
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	file := filepath.Join(w.t.TempDir(), "cloud")
-	if err := os.WriteFile(file, []byte("[default]\naws_access_key_id="+s3.AccessKey+"\naws_secret_access_key="+s3.SecretKey+"\n"), 0o600); err != nil {
-		w.t.Fatal(err)
-	}
-	w.kubectl("", "-n", w.ns, "create", "secret", "generic", "cloud-credentials", "--from-file=cloud="+file)
-	w.kubectl("", "-n", w.ns, "delete", "backupstoragelocation", "default")
-	w.yaml(strings.NewReplacer("URL", s3.Endpoint).Replace(`
-apiVersion: velero.io/v1
-kind: BackupStorageLocation
-metadata: {name: default, namespace: SERVER}
-spec:
-  provider: aws
-  default: true
-  backupSyncPeriod: 2s
-  objectStorage: {bucket: store}
-  credential: {name: cloud-credentials, key: cloud}
-  config: {region: us-east-1, s3ForcePathStyle: "true", s3Url: "URL"}
-`))
-	return inside
 }

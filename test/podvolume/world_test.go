@@ -22,6 +22,7 @@ import (
 	"hozon.dev/hozon/internal/cluster/clustertest"
 	"hozon.dev/hozon/internal/store"
 	"hozon.dev/hozon/test/daemon"
+	"hozon.dev/hozon/test/s3server"
 )
 
 func TestMain(m *testing.M) { clustertest.Main(m) }
@@ -46,9 +47,10 @@ var prepared struct {
 type world struct {
 	*clustertest.Cluster
 	t      *testing.T
-	ns     string // the server's
-	app    string // the pods'
-	root   string // of the location
+	ns     string           // the server's
+	app    string           // the pods'
+	root   string           // of the location
+	s3     *s3server.Server // nil: the location is a folder
 	server *daemon.Port
 	agent  *daemon.Port
 }
