@@ -18,6 +18,7 @@ import (
 // Only the process that leads has them.
 type Metrics struct {
 	*Tallies
+	ControlPlanes *ControlPlanes // nil: nobody looks at their archives
 }
 
 // counters are the counters with Velero's label schedule.
@@ -93,6 +94,7 @@ func (g *gatherer) gather(ctx context.Context, t tally) {
 	g.value("velero_backup_total", "Backups that exist", float64(len(backups.Items)))
 	g.value("velero_restore_total", "Restores that exist", float64(len(restores.Items)))
 	g.latest(backups.Items)
+	g.controlPlanes()
 	for i := range locations.Items {
 		l := &locations.Items[i]
 		g.send(prometheus.GaugeValue, "velero_backup_location_status_gauge", "Whether a location is available", "backup_location_name", l.Name, one(l.Status.Phase == velerov1.BackupStorageLocationPhaseAvailable))

@@ -177,7 +177,8 @@ func add(m manager.Manager, o Options, plugins *plugin.Folder) error {
 		return err
 	}
 	tallies := &controller.Tallies{Site: site}
-	if err := ctrlmetrics.Registry.Register(&controller.Metrics{Tallies: tallies}); err != nil {
+	controlPlanes := &controller.ControlPlanes{Site: site, Stores: stores, Period: o.ValidatePeriod}
+	if err := ctrlmetrics.Registry.Register(&controller.Metrics{Tallies: tallies, ControlPlanes: controlPlanes}); err != nil {
 		return err
 	}
 	backups, restores, repositories := controller.NewFlights(), controller.NewFlights(), controller.NewFlights()
@@ -191,6 +192,7 @@ func add(m manager.Manager, o Options, plugins *plugin.Folder) error {
 		adder
 	}{
 		{"location", &controller.Locations{Site: site, Stores: stores, Period: o.ValidatePeriod}},
+		{"control-plane", controlPlanes},
 		{"backup", &controller.Backups{
 			Site: site, Stores: stores, Flights: backups, Cluster: client, Tool: o.Version,
 			Concurrent: o.Concurrent, DefaultLocation: o.DefaultLocation, Defaults: o.Defaults, GlobalPolicy: o.GlobalPolicy, AllVersions: o.AllVersions,

@@ -25,14 +25,26 @@ import (
 // hozon runs the whole program and returns what it prints and its exit code.
 func hozon(t *testing.T, args ...string) (out, talk string, code int) {
 	t.Helper()
+	return hozonAt(t, time.Now, args...)
+}
+
+// hozonAt is hozon with another clock.
+func hozonAt(t *testing.T, now func() time.Time, args ...string) (out, talk string, code int) {
+	t.Helper()
 	var o, e bytes.Buffer
-	code = cli.Run(t.Context(), &env.Env{In: strings.NewReader(""), Out: &o, Err: &e, Getenv: func(string) string { return "" }, Now: time.Now, Name: "hozon", Version: "test"}, args)
+	code = cli.Run(t.Context(), &env.Env{In: strings.NewReader(""), Out: &o, Err: &e, Getenv: func(string) string { return "" }, Now: now, Name: "hozon", Version: "test"}, args)
 	return o.String(), e.String(), code
 }
 
 func must(t *testing.T, args ...string) string {
 	t.Helper()
-	out, talk, code := hozon(t, args...)
+	return mustAt(t, time.Now, args...)
+}
+
+// mustAt is must with another clock.
+func mustAt(t *testing.T, now func() time.Time, args ...string) string {
+	t.Helper()
+	out, talk, code := hozonAt(t, now, args...)
 	if code != env.ExitOK {
 		t.Fatalf("hozon %s: exit code %d\n%s%s", strings.Join(args, " "), code, out, talk)
 	}

@@ -18,8 +18,10 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 
+	"hozon.dev/hozon/internal/blob/dir"
 	"hozon.dev/hozon/internal/cli/env"
 	"hozon.dev/hozon/internal/host/hosttest"
+	"hozon.dev/hozon/internal/store"
 	"hozon.dev/hozon/test/daemon"
 	"hozon.dev/hozon/test/s3server"
 )
@@ -87,22 +89,22 @@ func TestBackupToStore(t *testing.T) {
 	t.Chdir(t.TempDir())
 	folder := t.TempDir()
 	hosts := inventory(t, node.Spec)
-	for store, args := range map[string][]string{
+	for url, args := range map[string][]string{
 		bucket: nil,
 		folder: {"--use-disk"},
 	} {
-		for range 3 {
-			args := append([]string{"backup", "cluster", "-c", "prod", "--inventory", hosts, "--recipient", key.Recipient().String(), "--keep", "2", "--store", store, "-o", "json"}, args...)
+		for n := range 3 {
+			later := func() time.Time { return time.Now().Add(time.Duration(n) * time.Minute) } // names have seconds
+			args := append([]string{"backup", "cluster", "-c", "prod", "--inventory", hosts, "--recipient", key.Recipient().String(), "--keep", "2", "--store", url, "-o", "json"}, args...)
 			var r struct {
 				File   string
 				Sealed bool
 				Etcd   struct{ Revision int64 }
 			}
-			decodeJSON(t, must(t, args...), &r)
+			decodeJSON(t, mustAt(t, later, args...), &r)
 			if !r.Sealed || r.Etcd.Revision != 2 || !strings.Contains(r.File, "/metadata/hozon/clusters/prod/prod_backup_") {
 				t.Errorf("%+v", r)
 			}
-			time.Sleep(1100 * time.Millisecond) // names have seconds
 		}
 	}
 	entries, err := filepath.Glob(s3.BucketDir("archives") + "/prod/metadata/hozon/clusters/prod/*.age")
@@ -115,8 +117,8 @@ func TestBackupToStore(t *testing.T) {
 	}
 	noMarker(t, s3.BucketDir("archives"))
 	noMarker(t, folder)
-	for _, dir := range []string{s3.BucketDir("archives") + "/prod", folder} {
-		files, err := filepath.Glob(dir + "/metadata/hozon/clusters/prod/*")
+	for _, folder := range []string{s3.BucketDir("archives") + "/prod", folder} {
+		files, err := filepath.Glob(folder + "/metadata/hozon/clusters/prod/*")
 		if err != nil || len(files) != 4 {
 			t.Errorf("%v %v", files, err)
 			continue
@@ -128,6 +130,29 @@ func TestBackupToStore(t *testing.T) {
 	if left, err := os.ReadDir("hozon-workspace"); err != nil || len(left) != 0 {
 		t.Errorf("left in the workspace: %v %v", left, err)
 	}
+	if a := archives(t, folder); a.Kept != 2 || a.Failed != 0 || a.Last.Size == 0 || !a.Last.Sealed || time.Until(a.Last.Expires) < 300*24*time.Hour {
+		t.Errorf("%+v", a)
+	}
+	away := node.Spec
+	away.Name, away.Port = "away", 1
+	in := func(hours int) func() time.Time {
+		return func() time.Time { return time.Now().Add(time.Duration(hours) * time.Hour) }
+	}
+	again := []string{"backup", "cluster", "-c", "prod", "--recipient", key.Recipient().String(), "--store", folder, "--inventory"}
+	if _, talk, code := hozonAt(t, in(1), append(again, inventory(t, away))...); code != env.ExitFailed || !strings.Contains(talk, "host away") {
+		t.Errorf("exit code %d: %s", code, talk)
+	}
+	notes, err := filepath.Glob(folder + "/metadata/hozon/clusters/prod/*.failed")
+	if a := archives(t, folder); err != nil || a.Kept != 2 || a.Failed != 1 || len(notes) != 1 || !strings.Contains(string(read(t, notes[0])), "host away") {
+		t.Errorf("%+v, notes %v", a, notes)
+	}
+	mustAt(t, in(2), append(again, hosts)...)
+	if a := archives(t, folder); a.Kept != 3 || a.Failed != 0 {
+		t.Errorf("%+v", a)
+	}
+	if notes, _ := filepath.Glob(folder + "/metadata/hozon/clusters/prod/*.failed"); len(notes) != 0 {
+		t.Errorf("left: %v", notes)
+	}
 	must(t, "backup", "cluster", "-c", "prod", "--host-root", rootOf(t, address), "--backup-file", "mine.tar.gz")
 	if listing := tar(t, read(t, "mine.tar.gz"), "-tzf", "-"); !strings.Contains(listing, "hosts/localhost/packages.txt") {
 		t.Errorf("%s", listing)
@@ -135,6 +160,29 @@ func TestBackupToStore(t *testing.T) {
 	if out, talk, code := hozon(t, "backup", "cluster", "-c", "prod", "--inventory", hosts, "--keep", "2"); code != env.ExitUsage {
 		t.Errorf("exit code %d: %s%s", code, out, talk)
 	}
+}
+
+// archives are what the server learns from a store.
+func archives(t *testing.T, folder string) store.Archives {
+	t.Helper()
+	b, err := dir.Open(folder, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	s, err := store.Open(t.Context(), b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shelf, err := s.Shelf(store.Clusters, "prod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := shelf.Archives(t.Context(), store.Archives{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
 }
 
 // rootOf is the root of the host whose etcd listens at an address, as a container on it has it mounted.
@@ -155,6 +203,7 @@ func rootOf(t *testing.T, address string) string {
 
 // TestV2 saves an etcd 3.5 that has a v2 store too, and starts another one with what was saved, as OpenShift's run-book does.
 func TestV2(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("starts an etcd")
 	}

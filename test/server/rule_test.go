@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"sigs.k8s.io/yaml"
 
@@ -39,10 +40,12 @@ func TestServerRule(t *testing.T) {
 	}
 	w := newWorld(t)
 	w.create(w.schedule("nightly", "@every 24h"))
+	w.archive("prod", time.Now().Add(-time.Hour), 1000)
 	w.serve()
 	w.create(w.backup("a"))
 	w.awaitBackup("a", velerov1.BackupPhaseCompleted)
 	w.awaitMetrics([]string{`velero_backup_success_total{schedule=""} 1`})
+	w.awaitMetrics([]string{`hozon_control_plane_backup_failures{backup_location_name="default",control_plane="prod"} 0`})
 	lines := w.http("/metrics")
 	alerts := 0
 	for _, g := range rule.Spec.Groups {

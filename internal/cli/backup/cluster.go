@@ -118,6 +118,24 @@ func (o *clusterOptions) run(ctx context.Context, e *env.Env) error {
 	if err != nil {
 		return err
 	}
+	r, err := o.make(ctx, e, d)
+	if err != nil {
+		if s, ok := d.(*storeDestination); ok {
+			return s.failed(ctx, o.cluster, e.Now(), err)
+		}
+		return err
+	}
+	if err := r.tell(e, o.output.Format); err != nil {
+		return err
+	}
+	if s, ok := d.(*storeDestination); ok && o.keep > 0 {
+		return s.prune(ctx, o.keep, e)
+	}
+	return nil
+}
+
+// make makes the archive.
+func (o *clusterOptions) make(ctx context.Context, e *env.Env, d destination) (result, error) {
 	hosts, err := o.connect(ctx, e)
 	defer func() {
 		for _, h := range hosts {
@@ -125,7 +143,7 @@ func (o *clusterOptions) run(ctx context.Context, e *env.Env) error {
 		}
 	}()
 	if err != nil {
-		return err
+		return result{}, err
 	}
 	saver := dr.Saver{Cluster: o.cluster, Tool: "hozon " + e.Version, From: o.from, Now: e.Now, Say: e.Say}
 	job := &job{say: e.Say}
@@ -137,20 +155,14 @@ func (o *clusterOptions) run(ctx context.Context, e *env.Env) error {
 		remove, err := job.spool(ctx, e)
 		defer remove()
 		if err != nil {
-			return fmt.Errorf("back up cluster %s: %w", o.cluster, err)
+			return result{}, fmt.Errorf("back up cluster %s: %w", o.cluster, err)
 		}
 	}
 	r, err := d.put(ctx, job)
 	if err != nil {
-		return fmt.Errorf("back up cluster %s: %w", o.cluster, err)
+		return result{}, fmt.Errorf("back up cluster %s: %w", o.cluster, err)
 	}
-	if err := r.tell(e, o.output.Format); err != nil {
-		return err
-	}
-	if s, ok := d.(*storeDestination); ok && o.keep > 0 {
-		return s.prune(ctx, o.keep, e)
-	}
-	return nil
+	return r, nil
 }
 
 // connect reaches all machines of the inventory before anything is written.

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"hozon.dev/hozon/internal/cli/env"
 	"hozon.dev/hozon/internal/dr"
@@ -170,9 +171,6 @@ type storeDestination struct {
 	to    seal.Recipients
 }
 
-// recordOf is the name of an archive's commit record: an archive without it does not count.
-func recordOf(archive string) string { return archive + ".json" }
-
 func (d *storeDestination) put(ctx context.Context, j *job) (result, error) {
 	var with seal.Identities
 	size, err := d.shelf.Put(ctx, d.name, func(w io.Writer) (err error) {
@@ -193,11 +191,27 @@ func (d *storeDestination) put(ctx context.Context, j *job) (result, error) {
 		return result{}, errors.Join(fmt.Errorf("verify %s: %w", d.shelf.Name(d.name), err), d.shelf.Delete(context.WithoutCancel(ctx), d.name))
 	}
 	r := j.result(d.name, size, with != nil)
-	if err := d.shelf.PutJSON(ctx, recordOf(d.name), r); err != nil {
+	if err := d.shelf.PutJSON(ctx, store.RecordOf(d.name), r); err != nil {
 		return result{}, err
+	}
+	if err := d.shelf.Forget(ctx, d.name); err != nil {
+		j.say("Warning: notes of failed runs are still there: %v", err)
 	}
 	r.File = d.shelf.Name(d.name)
 	return r, nil
+}
+
+// noteTimeout bounds the writing of a note, also for a run that was told to end.
+const noteTimeout = 20 * time.Second
+
+// failed leaves a note in the store, from which the server makes a metric, and returns the reason.
+func (d *storeDestination) failed(ctx context.Context, cluster string, now time.Time, reason error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteTimeout)
+	defer cancel()
+	if err := d.shelf.Fail(ctx, d.name, store.Failure{Cluster: cluster, At: now.UTC(), Error: reason.Error()}); err != nil {
+		return errors.Join(reason, fmt.Errorf("and the note that it failed was not written: %w", err))
+	}
+	return reason
 }
 
 // prune deletes the oldest archives but keep of them. Their names order them by time.
