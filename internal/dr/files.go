@@ -6,8 +6,10 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -48,6 +50,10 @@ func (r *Restorer) files(ctx context.Context, p *Plan, hp *HostPlan) {
 		return
 	}
 	there := parseStates(string(out))
+	if err := r.attributes(ctx, p, hp, names, there); err != nil {
+		r.checker.add(hp.Name, "files", Failed, "%v", err)
+		return
+	}
 	r.sameCA(hp, there)
 	keep := r.good(hp, saved, there)
 	hp.Files = nil
@@ -62,7 +68,67 @@ func (r *Restorer) files(ctx context.Context, p *Plan, hp *HostPlan) {
 }
 
 // state is what a file of a machine is.
-type state struct{ kind, content string }
+type state struct {
+	kind, content string
+	more          *bundle.File // its extended attributes, ACLs and context; nil: not known
+}
+
+// none says that there is no file.
+func (s state) none() bool { return s.kind == "" }
+
+// attributes adds to the states of files what only the machine's own tar tells of them, as it did when they were saved.
+func (r *Restorer) attributes(ctx context.Context, p *Plan, hp *HostPlan, names []string, there map[string]state) error {
+	h := r.hosts[hp.Name]
+	if h == nil {
+		return fail.Errorf(fail.NotFound, "machine %s is not connected", hp.Name)
+	}
+	var relative []string
+	for _, n := range names {
+		if !there[n].none() {
+			relative = append(relative, strings.TrimPrefix(n, "/"))
+		}
+	}
+	if len(relative) == 0 {
+		return nil
+	}
+	pr, pw := io.Pipe()
+	ended := make(chan error, 1)
+	go func() {
+		err := h.Stream(ctx, bytes.NewReader(list(relative)), pw, script(p.ID, "attributes")...)
+		pw.CloseWithError(err)
+		ended <- err
+	}()
+	err := readAttributes(pr, there)
+	pr.CloseWithError(io.ErrClosedPipe)
+	if cause := <-ended; cause != nil && !isClosed(cause) {
+		err = cause
+	}
+	if err != nil {
+		return fmt.Errorf("read attributes of files: %w", err)
+	}
+	return nil
+}
+
+// readAttributes goes through a machine's tar to its end.
+func readAttributes(from io.Reader, there map[string]state) error {
+	t := tar.NewReader(from)
+	for {
+		h, err := t.Next()
+		if errors.Is(err, io.EOF) {
+			_, err = io.Copy(io.Discard, from)
+			return err
+		}
+		if err != nil {
+			return err
+		}
+		name := "/" + strings.TrimPrefix(h.Name, "/")
+		if f, ok := bundle.Describe(h); ok && !f.Hard && !there[name].none() {
+			s := there[name]
+			s.more = &f
+			there[name] = s
+		}
+	}
+}
 
 func parseStates(text string) map[string]state {
 	all := map[string]state{}
@@ -72,22 +138,22 @@ func parseStates(text string) map[string]state {
 		if parts[i+1] == "link" {
 			sum = parts[i+2]
 		}
-		all[parts[i]] = state{parts[i+1], strings.TrimSpace(sum)}
+		all[parts[i]] = state{kind: parts[i+1], content: strings.TrimSpace(sum)}
 	}
 	return all
 }
 
 // differs says why a file has to be put back; "" if it is as saved.
 func (a *Archive) differs(prefix string, f *bundle.File, s state) string {
-	want := state{fmt.Sprintf("%o %d %d", f.Mode&0o7777, f.UID, f.GID), f.SHA256}
+	want := state{kind: fmt.Sprintf("%o %d %d", f.Mode&0o7777, f.UID, f.GID), content: f.SHA256}
 	if f.Type == "link" {
-		want = state{"link", f.Target}
+		want = state{kind: "link", content: f.Target}
 		if other := a.files[f.Target]; strings.HasPrefix(f.Target, prefix) && other != nil { // a second name of the same file
-			want = state{fmt.Sprintf("%o %d %d", other.Mode&0o7777, other.UID, other.GID), other.SHA256}
+			want = state{kind: fmt.Sprintf("%o %d %d", other.Mode&0o7777, other.UID, other.GID), content: other.SHA256}
 		}
 	}
 	switch {
-	case s == state{}:
+	case s.none():
 		return "missing"
 	case s.kind == "other":
 		return "is something else"
@@ -95,6 +161,12 @@ func (a *Archive) differs(prefix string, f *bundle.File, s state) string {
 		return "differs"
 	case s.kind != want.kind:
 		return "has another owner or mode"
+	case s.more == nil || f.Hard:
+		return ""
+	case f.SELinux != "" && s.more.SELinux != f.SELinux: // a machine without SELinux saved none
+		return "has another SELinux context"
+	case !maps.EqualFunc(f.Attributes, s.more.Attributes, bytes.Equal):
+		return "has other attributes"
 	}
 	return ""
 }
@@ -104,7 +176,7 @@ func (r *Restorer) sameCA(hp *HostPlan, there map[string]state) {
 	h := r.Archive.host(hp.Name)
 	for _, f := range []string{flagOf(h, "kube-apiserver", "client-ca-file"), flagOf(h, "etcd", "trusted-ca-file"), "/etc/kubernetes/pki/ca.crt"} {
 		sum, now := r.Archive.sum(entryOf(hp.Name, f)), there[f]
-		if f != "" && sum != "" && now != (state{}) && now.content != sum {
+		if f != "" && sum != "" && !now.none() && now.content != sum {
 			r.unless(InsistCluster, hp.Name, "same cluster", "%s is not the archive's: this machine is of another cluster, or its authority was replaced since", f)
 			return
 		}
@@ -115,7 +187,7 @@ func (r *Restorer) sameCA(hp *HostPlan, there map[string]state) {
 func (r *Restorer) good(hp *HostPlan, saved map[string]*bundle.File, there map[string]state) map[string]bool {
 	keep := map[string]bool{}
 	for name := range saved {
-		if there[name] == (state{}) {
+		if there[name].none() {
 			continue
 		}
 		if strings.HasPrefix(name, kubeletKeys) {

@@ -38,6 +38,7 @@ func (n *Node) apply(t *testing.T, object string) {
 
 // TestCheckAPI asks an API server for what only a running one knows, and changes one thing after the other.
 func TestCheckAPI(t *testing.T) {
+	t.Parallel()
 	node := Start(t, "cp-1")
 	node.Write(t, "/etc/kubernetes/admin.conf", node.kubeconfig(), "0600")
 	want := func(level dr.Level, check, text string, args ...string) {

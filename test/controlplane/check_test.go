@@ -33,6 +33,7 @@ func checked(t *testing.T, want int, hosts ...host.Spec) map[string]dr.Finding {
 
 // TestCheckCluster asks a cluster that is well, then breaks one thing after the other.
 func TestCheckCluster(t *testing.T) {
+	t.Parallel()
 	node := Start(t, "cp-1")
 	node.Kubectl(t, "create secret generic key --from-literal=k=v")
 	all := checked(t, env.ExitOK, node.Spec)

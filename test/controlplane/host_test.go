@@ -56,6 +56,7 @@ func list(t *testing.T, name string) string {
 
 // TestHostProfiles lays out every file of OpenShift's lists for masters and nodes, saves the hosts, destroys them, and brings all of it back.
 func TestHostProfiles(t *testing.T) {
+	t.Parallel()
 	master, node, spare := hosttest.Start(t, "master-0"), hosttest.Start(t, "app-node-0"), hosttest.Start(t, "master-3")
 	ofMaster, ofNode := list(t, "openshift-master.txt"), list(t, "openshift-node.txt")
 	layOut(t, master, ofMaster)
@@ -213,6 +214,7 @@ func noMarker(t *testing.T, dir string) {
 
 // TestHostTrouble are machines that cannot be saved or brought back.
 func TestHostTrouble(t *testing.T) {
+	t.Parallel()
 	h := hosttest.Start(t, "worker-1")
 	WriteFile(t, h, "/etc/app/conf", "a", "0600")
 	own := file(t, "own.yaml", "name: app\nabout: mine\nlooks: [/etc/app]\nfiles: [{path: /etc/app}]\n")

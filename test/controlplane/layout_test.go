@@ -18,6 +18,7 @@ import (
 
 // TestLayouts saves control planes of every layout, found by their looks, and gets a Secret that was encrypted in etcd out of each archive.
 func TestLayouts(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		layout string
 		start  func(testing.TB, string) *Node
@@ -29,6 +30,7 @@ func TestLayouts(t *testing.T) {
 		{dr.LayoutOpenShift4, StartOpenShift4, []string{"etc/kubernetes/static-pod-resources/kube-apiserver-pod-7/secrets/encryption-config/encryption-config", "etc/kubernetes/manifests/etcd-pod.yaml", "etc/kubernetes/static-pod-resources/etcd-certs/secrets/etcd-all-certs/etcd-serving-cp.key"}},
 	} {
 		t.Run(c.layout, func(t *testing.T) {
+			t.Parallel()
 			node := c.start(t, "cp-1")
 			node.Kubectl(t, "create secret generic key --from-literal=k="+marker)
 			all := checked(t, env.ExitOK, node.Spec)
@@ -84,6 +86,7 @@ func saved(t *testing.T, node *Node) (string, *age.X25519Identity) {
 
 // TestLayoutSaid is a machine whose inventory or command line says what it is.
 func TestLayoutSaid(t *testing.T) {
+	t.Parallel()
 	h := hosttest.Start(t, "cp-1")
 	WriteFile(t, h, "/etc/rancher/k3s/config.yaml", "{}", "0600")
 	if all := checked(t, env.ExitFailed, h.Spec); all["cp-1 layout"].Text != dr.LayoutK3s {

@@ -35,6 +35,7 @@ func found(t *testing.T, all map[string]dr.Finding, check string, level dr.Level
 
 // TestCheckMachine changes one thing of a machine after the other: its clock, its room, the times and addresses of its certificates.
 func TestCheckMachine(t *testing.T) {
+	t.Parallel()
 	node := Start(t, "cp-1")
 	look := func(want int) map[string]dr.Finding { t.Helper(); return checked(t, want, node.Spec) }
 	all := look(env.ExitOK)

@@ -13,12 +13,14 @@ import (
 // TestAddMembers restores one machine's etcd, which the others join; one of them had lost everything, the run is killed while members are added, and goes on. With
 // HOZON_SCENARIO=1 there are three machines, also with etcd under systemd and as OpenShift 3.11 lays it out; else two.
 func TestAddMembers(t *testing.T) {
+	t.Parallel()
 	n, setups := 2, map[string]Setup{"kubeadm": {}}
 	if whole() {
 		n, setups = 3, map[string]Setup{"kubeadm": {}, "systemd": {Units: true}, dr.LayoutOpenShift3: {Layout: dr.LayoutOpenShift3}}
 	}
 	for name, setup := range setups {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			setup.Hosts = n
 			c := Start(t, setup)
 			w := newWorld(t, c)

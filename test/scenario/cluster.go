@@ -163,6 +163,26 @@ func (c *Cluster) Config(h *hosttest.Host) *rest.Config {
 	return r
 }
 
+// patient is Config for a client whose connections wait until somebody listens: what begins anew by itself waits longer and longer, up to a minute, after
+// each attempt that was refused.
+func (c *Cluster) patient(t testing.TB, h *hosttest.Host) *rest.Config {
+	r, end := c.Config(h), t.Context()
+	r.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		for {
+			conn, err := c.Site.Dial(ctx, network, address)
+			if err == nil || ctx.Err() != nil || end.Err() != nil {
+				return conn, err
+			}
+			select {
+			case <-ctx.Done():
+			case <-end.Done():
+			case <-time.After(200 * time.Millisecond): // a port tells nobody that it is listened to
+			}
+		}
+	}
+	return r
+}
+
 // Client speaks to the API server of a host.
 func (c *Cluster) Client(t testing.TB, h *hosttest.Host) *kubernetes.Clientset {
 	t.Helper()

@@ -18,6 +18,7 @@ import (
 
 // TestDisagree saves an etcd whose members do not hold the same data, and one that has lost its quorum: not by itself, but from the member that is named.
 func TestDisagree(t *testing.T) {
+	t.Parallel()
 	kube, err := daemon.Build(t.Context(), "devcluster/build")
 	check(t, err)
 	c := Start(t, Setup{Hosts: 3, Units: true, Etcd: kube})

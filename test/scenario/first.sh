@@ -90,7 +90,9 @@ while sleep 0.2; do
 	for name in "${!pid[@]}"; do
 		if [ ! -e "$name" ] || [ "$(sha256sum <"$name")" != "${seen[$name]}" ]; then
 			kill "${pid[$name]}" 2>/dev/null
-			for _ in $(seq 50); do alive "${pid[$name]}" || break; sleep 0.1; done
+			# An API server waits for those who watch it, for a minute; nothing is gained by that here.
+			case $name in *etcd*) patience=50 ;; *) patience=5 ;; esac
+			for _ in $(seq $patience); do alive "${pid[$name]}" || break; sleep 0.1; done
 			kill -9 "${pid[$name]}" 2>/dev/null
 			unset "pid[$name]"
 		elif ! alive "${pid[$name]}"; then

@@ -17,6 +17,7 @@ var block = regexp.MustCompile("(?s)```sh\n(.*?)```")
 
 // TestGuide runs every command of the pages on disaster recovery, in their order, on the layouts that they are for.
 func TestGuide(t *testing.T) {
+	t.Parallel()
 	for name, g := range map[string]struct {
 		page  string
 		setup Setup
@@ -26,6 +27,7 @@ func TestGuide(t *testing.T) {
 		dr.LayoutK3s:        {"disaster-k3s.md", Setup{Layout: dr.LayoutK3s}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			g.setup.Hosts = 1
 			guide(t, g.page, g.setup)
 		})

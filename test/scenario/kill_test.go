@@ -84,14 +84,19 @@ func (s *Station) interruptWhen(t *testing.T, sig syscall.Signal, when func() bo
 // TestKillResume ends a restore after each thing that it writes down, in turns by kill -9 and by ^C, and goes on with it: in the end the cluster is restored. etcd
 // under systemd, and with HOZON_SCENARIO=1 every other layout.
 func TestKillResume(t *testing.T) {
+	t.Parallel()
 	t.Run("systemd", func(t *testing.T) {
+		t.Parallel()
 		c := killResume(t, Setup{Hosts: several(), Units: true})
 		if got := c.Hosts[0].Sh(t, "stat -c %U /var/lib/etcd/member/snap/db"); got != "etcd\n" {
 			t.Errorf("etcd's data belongs to %s", got)
 		}
 	})
 	for _, layout := range others() {
-		t.Run(layout, func(t *testing.T) { killResume(t, Setup{Hosts: 1, Layout: layout}) })
+		t.Run(layout, func(t *testing.T) {
+			t.Parallel()
+			killResume(t, Setup{Hosts: 1, Layout: layout})
+		})
 	}
 }
 
@@ -151,18 +156,23 @@ func killResume(t *testing.T, setup Setup) *Cluster {
 		t.Errorf("interrupted only %d times", ends)
 	}
 	w.verify(t)
-	if left, _ := filepath.Glob("/dev/shm/hozon-restore-*"); len(left) > 0 {
-		t.Errorf("left in memory: %v", left)
-	}
+	s.nothingInMemory(t)
 	return c
 }
 
 // TestKillRollback ends a restore in the middle of exchanging the data (with HOZON_SCENARIO=1: after each thing that it writes down, on every layout), and takes it
 // back: the cluster is what it was before the restore, files included. So it does with a restore that has come to its end.
 func TestKillRollback(t *testing.T) {
-	t.Run("kubeadm", func(t *testing.T) { killRollback(t, Setup{Hosts: 1}) })
+	t.Parallel()
+	t.Run("kubeadm", func(t *testing.T) {
+		t.Parallel()
+		killRollback(t, Setup{Hosts: 1})
+	})
 	for _, layout := range others() {
-		t.Run(layout, func(t *testing.T) { killRollback(t, Setup{Hosts: 1, Layout: layout}) })
+		t.Run(layout, func(t *testing.T) {
+			t.Parallel()
+			killRollback(t, Setup{Hosts: 1, Layout: layout})
+		})
 	}
 }
 

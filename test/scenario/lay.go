@@ -72,7 +72,10 @@ func (c *Cluster) etcdFlags(h *hosttest.Host) []string {
 		"--listen-peer-urls=https://" + h.Spec.Address + ":2380", "--initial-advertise-peer-urls=https://" + h.Spec.Address + ":2380",
 		"--cert-file=" + at.server + ".crt", "--key-file=" + at.server + ".key", "--client-cert-auth=true", "--trusted-ca-file=" + at.etcdCA + ".crt",
 		"--peer-cert-file=" + at.peer + ".crt", "--peer-key-file=" + at.peer + ".key", "--peer-client-cert-auth=true", "--peer-trusted-ca-file=" + at.etcdCA + ".crt",
-		"--unsafe-no-fsync=true", "--heartbeat-interval=500", "--election-timeout=5000", // the machine is busy
+		"--unsafe-no-fsync=true",
+	}
+	if len(c.Hosts) > 1 { // the machine is busy, and a leader shall not be lost for that; one that is alone cannot be lost
+		flags = append(flags, "--heartbeat-interval=500", "--election-timeout=5000")
 	}
 	return append(flags, c.setup.Flags...)
 }

@@ -19,12 +19,14 @@ var layouts = []string{dr.LayoutK3s, dr.LayoutOpenShift3}
 // TestLayouts loses control planes that are laid out as k3s and OpenShift 3.11 are, and brings them back, with every file of OpenShift's lists and of k3s' profile. With
 // HOZON_SCENARIO=1 there are three machines: one loses etcd's data, one its certificates, one everything.
 func TestLayouts(t *testing.T) {
+	t.Parallel()
 	n := 1
 	if whole() {
 		n = 3
 	}
 	for _, layout := range layouts {
 		t.Run(layout, func(t *testing.T) {
+			t.Parallel()
 			c := Start(t, Setup{Hosts: n, Layout: layout})
 			w := newWorld(t, c)
 			s := NewStation(t, c)

@@ -24,6 +24,7 @@ const bareObjects = `{"apiVersion": "v1", "kind": "List", "items": [
 // TestManaged checks, saves, loses and restores a user cluster whose machines and SSH key only its admin cluster knows, as with bmctl: it logs in as a user with sudo, the key
 // never lies on a disk of ours, nothing is saved while the cluster is Reconciling, and a key that was changed since is named with its remedy.
 func TestManaged(t *testing.T) {
+	t.Parallel()
 	c := Start(t, Setup{Hosts: 1})
 	admin := Start(t, Setup{Hosts: 1, Site: c.Site, First: 10})
 	w := newWorld(t, c)

@@ -64,12 +64,14 @@ const object = `{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"%s","u
 // TestMatrix restores etcd of each minor version: three members of it start on what the restore makes, agree, serve the old data at a higher revision, have
 // nothing older to show, and take new data. Without HOZON_SCENARIO=1 there is one member of the oldest only.
 func TestMatrix(t *testing.T) {
+	t.Parallel()
 	n, versions := 1, []string{"3.4"}
 	if whole() {
 		n, versions = 3, []string{"3.4", "3.5", "3.6", "3.7"}
 	}
 	for _, version := range versions {
 		t.Run(version, func(t *testing.T) {
+			t.Parallel()
 			hosttest.NewSite(t) // skips where there is none
 			var path string
 			var err error
@@ -128,6 +130,7 @@ func restored(t *testing.T, client *clientv3.Client, before int64, members int) 
 
 // TestOwnTools has the machine's own etcdctl make the data, as it does for an etcd that the library does not write for: it is said that an old one cannot raise the revision.
 func TestOwnTools(t *testing.T) {
+	t.Parallel()
 	hosttest.NewSite(t) // skips where there is none
 	path, err := daemon.Build(t.Context(), "tools/etcd-3.4/install")
 	check(t, err)

@@ -20,6 +20,7 @@ import (
 
 // TestRefuse is what a restore does not begin with: it says why and what to do, and the cluster has not noticed anything.
 func TestRefuse(t *testing.T) {
+	t.Parallel()
 	c := Start(t, Setup{Hosts: 1})
 	w := newWorld(t, c)
 	s := NewStation(t, c)

@@ -98,3 +98,19 @@ func (s *Station) Backup(t testing.TB, name string) string {
 func (s *Station) restore(more ...string) []string {
 	return append([]string{"restore", "cluster", "-c", "prod", "--inventory", s.inventory, "--yes"}, more...)
 }
+
+// nothingInMemory wants the station's restores to have left nothing where they made etcd's data.
+func (s *Station) nothingInMemory(t testing.TB) {
+	t.Helper()
+	restores, err := filepath.Glob(filepath.Join(s.Dir, "hozon-workspace/prod_restore_*"))
+	check(t, err)
+	if len(restores) == 0 {
+		t.Error("there was no restore")
+	}
+	for _, r := range restores {
+		_, id, _ := strings.Cut(filepath.Base(r), "_restore_")
+		if _, err := os.Stat("/dev/shm/hozon-restore-" + id); !os.IsNotExist(err) {
+			t.Errorf("left in memory by the restore %s: %v", id, err)
+		}
+	}
+}

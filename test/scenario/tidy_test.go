@@ -18,6 +18,7 @@ const stale = `{"apiVersion": "v1", "kind": "List", "items": [
 
 // TestTidy restores a cluster with a node that does not exist any more, leases, a signing request and a network: what nobody holds is removed, the rest is told with the command for it.
 func TestTidy(t *testing.T) {
+	t.Parallel()
 	c := Start(t, Setup{Hosts: 1})
 	w := newWorld(t, c)
 	s := NewStation(t, c)

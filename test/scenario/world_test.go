@@ -62,7 +62,9 @@ func newWorld(t *testing.T, c *Cluster) *world {
 	for i := range 30 {
 		w.configMap(t, client, fmt.Sprintf("settings-%d", i), "blue")
 	}
-	factory := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithNamespace("shop"))
+	watcher, err := kubernetes.NewForConfig(c.patient(t, c.Hosts[0]))
+	check(t, err)
+	factory := informers.NewSharedInformerFactoryWithOptions(watcher, 0, informers.WithNamespace("shop"))
 	informer := factory.Core().V1().ConfigMaps().Informer()
 	w.seen = informer.GetStore()
 	factory.Start(t.Context().Done())
