@@ -56,7 +56,7 @@ func (i *Image) Inspect(ctx context.Context) (*Inventory, error) {
 		return nil, err
 	}
 	all := newCounter(nil)
-	if err := i.pump(ctx, func() taker { return newCounter(all) }); err != nil {
+	if err := i.pump(ctx, nil, func() taker { return newCounter(all) }); err != nil {
 		return nil, err
 	}
 	inv := &Inventory{

@@ -260,11 +260,12 @@ var errSeen = errors.New("seen")
 // trySecret decodes one Secret; n is how many there were, 0 or 1.
 func (i *Image) trySecret(ctx context.Context) (n int, err error) {
 	var bad error
-	err = i.live.Each(ctx, func(kv etcd.KV) error {
-		rest, ok := i.below(kv.Key)
-		if !ok || !strings.HasPrefix(rest, "secrets/") {
-			return nil
-		}
+	secret := func(key string) bool {
+		rest, ok := i.below(key)
+		return ok && strings.HasPrefix(rest, "secrets/")
+	}
+	err = i.live.Each(ctx, secret, func(kv etcd.KV) error {
+		rest, _ := i.below(kv.Key)
 		n++
 		if _, bad = i.decoder.Decode(kv.Key, rest, kv.Value, kv.ModRevision); bad != nil {
 			var p *decode.Problem

@@ -39,13 +39,13 @@ type batch struct {
 	bytes int
 }
 
-// pump reads every live key and decodes them side by side; each goroutine has a taker of its own. Objects come in no order.
-func (i *Image) pump(ctx context.Context, begin func() taker) error {
+// pump reads every live key that is wanted (nil: all) and decodes them side by side; each goroutine has a taker of its own. Objects come in no order.
+func (i *Image) pump(ctx context.Context, want func(key string) bool, begin func() taker) error {
 	group, ctx := errgroup.WithContext(ctx)
 	batches := make(chan *batch, 2)
 	group.Go(func() error {
 		defer close(batches)
-		return i.fill(ctx, batches)
+		return i.fill(ctx, want, batches)
 	})
 	for range runtime.GOMAXPROCS(0) {
 		t := begin()
@@ -67,7 +67,7 @@ func (i *Image) pump(ctx context.Context, begin func() taker) error {
 }
 
 // fill reads the file into batches.
-func (i *Image) fill(ctx context.Context, batches chan<- *batch) error {
+func (i *Image) fill(ctx context.Context, want func(key string) bool, batches chan<- *batch) error {
 	b := &batch{}
 	send := func() error {
 		select {
@@ -78,7 +78,7 @@ func (i *Image) fill(ctx context.Context, batches chan<- *batch) error {
 			return ctx.Err()
 		}
 	}
-	err := i.live.Each(ctx, func(kv etcd.KV) error {
+	err := i.live.Each(ctx, want, func(kv etcd.KV) error {
 		kv.Value = append([]byte{}, kv.Value...)
 		b.kvs = append(b.kvs, kv)
 		if b.bytes += len(kv.Value); b.bytes >= batchBytes || len(b.kvs) >= batchKeys {

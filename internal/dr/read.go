@@ -20,7 +20,11 @@ import (
 // Read makes an Image a backup.Source: every object goes to the sink, but for those that are being deleted.
 func (i *Image) Read(ctx context.Context, sink collect.Sink) (backup.Found, error) {
 	r := &reading{troubles: troubles{}}
-	err := i.pump(ctx, func() taker {
+	objects := func(key string) bool {
+		_, ok := i.below(key)
+		return ok
+	}
+	err := i.pump(ctx, objects, func() taker {
 		return &reader{all: r, lane: sink.Lane(), troubles: troubles{}}
 	})
 	if err != nil {

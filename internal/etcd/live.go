@@ -31,35 +31,45 @@ type Live struct {
 	Records  int   // revisions of keys in the file, deletions included
 
 	bucket *bolt.Bucket
-	keys   map[string]revision
+	pages  uint64
+	keys   map[string]record
 }
+
+// record is where the last one of a key lies.
+type record struct {
+	revision
+	page uint64
+}
+
+// headOf is how much of a record is read to know its key: those of Kubernetes are shorter by far.
+const headOf = 1 << 10
 
 // askEvery is how many records pass between two looks at the context.
 const askEvery = 1 << 12
 
 // Live reads the history of all keys.
 func (s *Snapshot) Live(ctx context.Context) (*Live, error) {
-	l := &Live{bucket: s.buckets["key"], keys: map[string]revision{}}
-	err := l.bucket.Each(func(k, v []byte) error {
+	l := &Live{bucket: s.buckets["key"], pages: s.db.Pages(), keys: map[string]record{}}
+	err := l.bucket.Heads(headOf, func(e bolt.Entry) error {
 		if l.Records++; l.Records%askEvery == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		rev, deleted, err := readRevision(k)
+		rev, deleted, err := readRevision(e.Key)
 		if err != nil {
 			return err
 		}
 		l.Revision = rev.main
-		if len(v) == 0 { // left by a restore that moved the revision on
+		if len(e.Value) == 0 { // left by a restore that moved the revision on
 			return nil
 		}
-		kv, err := readKV(v)
+		key, err := keyOf(e)
 		switch {
 		case err != nil:
 			return err
 		case deleted:
-			delete(l.keys, kv.Key)
+			delete(l.keys, key)
 		default:
-			l.keys[kv.Key] = rev
+			l.keys[key] = record{rev, e.Page}
 		}
 		return nil
 	})
@@ -69,6 +79,23 @@ func (s *Snapshot) Live(ctx context.Context) (*Live, error) {
 	compacted, err := s.compacted()
 	l.Revision = max(l.Revision, compacted)
 	return l, err
+}
+
+// keyOf is the key of a record of which the beginning was read. etcd writes the key first.
+func keyOf(e bolt.Entry) (string, error) {
+	if e.Cut() {
+		if number, kind, n := protowire.ConsumeTag(e.Value); n > 0 && number == fieldKey && kind == protowire.BytesType {
+			if key, n := protowire.ConsumeBytes(e.Value[n:]); n >= 0 {
+				return string(key), nil
+			}
+		}
+	}
+	all, err := e.Whole()
+	if err != nil {
+		return "", err
+	}
+	kv, err := readKV(all)
+	return kv.Key, err
 }
 
 // Len is the number of live keys.
@@ -93,10 +120,18 @@ func (l *Live) HasPrefix(prefix string) bool {
 	return found
 }
 
-// Each reads the file once more and calls visit with every live key, in the order in which they were last written.
-func (l *Live) Each(ctx context.Context, visit func(KV) error) error {
+// Each reads the file once more and calls visit with every live key that is wanted, in the order in which they were last written. Pages without any are not
+// read. want may be nil: all are.
+func (l *Live) Each(ctx context.Context, want func(key string) bool, visit func(KV) error) error {
+	pages := make([]uint64, l.pages/64+1)
+	for key, r := range l.keys {
+		if want == nil || want(key) {
+			pages[r.page/64] |= 1 << (r.page % 64)
+		}
+	}
 	n := 0
-	return l.bucket.Each(func(k, v []byte) error {
+	on := func(page uint64) bool { return page < l.pages && pages[page/64]&(1<<(page%64)) != 0 }
+	return l.bucket.On(on, func(k, v []byte) error {
 		if n++; n%askEvery == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -108,7 +143,7 @@ func (l *Live) Each(ctx context.Context, visit func(KV) error) error {
 		if err != nil {
 			return err
 		}
-		if last, ok := l.keys[kv.Key]; !ok || last != rev {
+		if last, ok := l.keys[kv.Key]; !ok || last.revision != rev || want != nil && !want(kv.Key) {
 			return nil
 		}
 		if kv.ModRevision != rev.main {

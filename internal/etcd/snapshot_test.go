@@ -49,7 +49,7 @@ func read(ctx context.Context, b []byte) (Status, map[string]KV, error) {
 		return st, nil, err
 	}
 	got := map[string]KV{}
-	err = live.Each(ctx, func(kv KV) error {
+	err = live.Each(ctx, nil, func(kv KV) error {
 		kv.Value = bytes.Clone(kv.Value)
 		got[kv.Key] = kv
 		return nil

@@ -85,6 +85,9 @@ func readAll(file []byte) (map[string]map[string]string, error) {
 		if err := b.Each(func(k, v []byte) error { got[b.Name][string(k)] = string(v); return nil }); err != nil {
 			return got, err
 		}
+		if err := b.Heads(8, func(e Entry) error { _, err := e.Whole(); return err }); err != nil {
+			return got, err
+		}
 	}
 	return got, nil
 }

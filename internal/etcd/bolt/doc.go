@@ -120,6 +120,9 @@ func readMeta(r io.ReaderAt, size, at int64) (*DB, error) {
 // Size is the length in bytes of the database, without what may lie behind it.
 func (db *DB) Size() int64 { return int64(db.pages) * int64(db.pageSize) }
 
+// Pages is how many pages there are; their numbers are below.
+func (db *DB) Pages() uint64 { return db.pages }
+
 // PageSize is the length of a page in bytes.
 func (db *DB) PageSize() int { return db.pageSize }
 
@@ -153,15 +156,51 @@ func (db *DB) Buckets() ([]Bucket, error) {
 
 // Each calls visit with every key and value in the order of the keys. Both are valid during the call only.
 func (b *Bucket) Each(visit func(key, value []byte) error) error {
-	each := func(e element) error {
+	return b.walk(&walk{visit: func(e element) error { return visit(e.key, e.value) }})
+}
+
+// Entry is a key of which at least a part of its value was read.
+type Entry struct {
+	Page  uint64 // that it lies on; 0: inside of the bucket's root
+	Key   []byte
+	Value []byte // its first bytes, or all of it
+
+	whole func() ([]byte, error)
+}
+
+// Cut says that Value is not all of it.
+func (e Entry) Cut() bool { return e.whole != nil }
+
+// Whole reads all of a value that was cut.
+func (e Entry) Whole() ([]byte, error) {
+	if e.whole == nil {
+		return e.Value, nil
+	}
+	return e.whole()
+}
+
+// Heads is Each for who needs the first head bytes of values only: what is behind them of long ones is not read.
+func (b *Bucket) Heads(head int, visit func(Entry) error) error {
+	return b.walk(&walk{head: head, visit: func(e element) error {
+		return visit(Entry{Page: e.page, Key: e.key, Value: e.value, whole: e.whole})
+	}})
+}
+
+// On is Each for the keys that lie on some pages, which Heads has told; others are not read. Branches do not count.
+func (b *Bucket) On(page func(uint64) bool, visit func(key, value []byte) error) error {
+	return b.walk(&walk{on: page, visit: func(e element) error { return visit(e.key, e.value) }})
+}
+
+func (b *Bucket) walk(w *walk) error {
+	visit := w.visit
+	w.db, w.visit = b.db, func(e element) error {
 		if e.flags&flagBucket != 0 {
 			return fail.Errorf(fail.Corrupt, "bucket %.40q: a bucket inside of a bucket", b.Name)
 		}
-		return visit(e.key, e.value)
+		return visit(e)
 	}
 	if b.inline != nil {
-		w := walk{db: b.db, visit: each}
 		return w.leaf(b.inline, 0)
 	}
-	return b.db.walk(b.root, each)
+	return w.run(b.root)
 }
