@@ -132,11 +132,17 @@ func (r *restores) work(ctx context.Context, o order, p *progress) (out outcome,
 // warning is what a volume that was filled is not as it was; empty if it is.
 func warning(o order, stats transfer.Stats, lost error) string {
 	var all []string
-	if stats.Unowned {
+	switch {
+	case stats.Unowned && os.Geteuid() == 0:
+		all = append(all, "owners were not restored: its file system refuses to set them, as a share does that takes root for nobody (no_root_squash lets it)")
+	case stats.Unowned:
 		all = append(all, "owners were not restored: the agent does not run as root")
 	}
 	if stats.Dropped > 0 {
-		all = append(all, fmt.Sprintf("its file system did not keep owner or mode of %d files (%s), although it took them", stats.Dropped, stats.FirstDropped))
+		all = append(all, fmt.Sprintf("its file system did not keep owner or mode of %d files (%s)", stats.Dropped, stats.FirstDropped))
+	}
+	if stats.Bare > 0 {
+		all = append(all, fmt.Sprintf("its file system has no place for extended attributes, or ACLs, of %d files (%s)", stats.Bare, stats.FirstBare))
 	}
 	if lost != nil {
 		all = append(all, "attributes, hard links and special files were not restored: "+lost.Error())

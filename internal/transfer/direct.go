@@ -244,6 +244,7 @@ func (r *receiver) drain(ctx context.Context, batch int) error {
 type kept struct {
 	unowned bool // there was no right to set the owner
 	dropped bool // what was set is not there
+	bare    bool // there is no place for its attributes
 }
 
 func (r *receiver) keptOf(path string, k kept) {
@@ -255,6 +256,16 @@ func (r *receiver) keptOf(path string, k kept) {
 			r.stats.FirstDropped = printable(path)
 		}
 	}
+	if k.bare {
+		if r.stats.Bare++; r.stats.FirstBare == "" {
+			r.stats.FirstBare = printable(path)
+		}
+	}
+}
+
+// refused reports whether a file system, or the right to it, has no place for what was to be set: a warning, not the loss of the file.
+func refused(err error) bool {
+	return errors.Is(err, os.ErrPermission) || errors.Is(err, errors.ErrUnsupported)
 }
 
 func (o *output) close() {
@@ -292,10 +303,7 @@ func (o *output) finish(e *Entry, size int64, owner, xattrs bool) (k kept, err e
 	mode := e.Mode
 	if owner {
 		err := chownFile(o.file, e)
-		if errors.Is(err, os.ErrPermission) {
-			k.unowned, err = true, nil
-		}
-		if err != nil {
+		if k.unowned = refused(err); err != nil && !k.unowned {
 			return k, err
 		}
 	} else if int(e.UID) != os.Geteuid() {
@@ -306,18 +314,32 @@ func (o *output) finish(e *Entry, size int64, owner, xattrs bool) (k kept, err e
 	}
 	set := *e
 	set.Mode = mode
-	if err := chmodFile(o.file, &set); err != nil {
+	err = chmodFile(o.file, &set)
+	if k.dropped = refused(err); err != nil && !k.dropped {
 		return k, err
 	}
-	if len(e.Xattr) > 0 && xattrs {
-		if err := o.in.setXattrs(o.part, nil, e.Xattr); err != nil {
+	if xattrs {
+		if k.bare, err = o.attribute(e); err != nil {
 			return k, err
 		}
 	}
-	k.dropped = owner && !k.unowned && !keptFile(o.file, &set)
+	k.dropped = k.dropped || owner && !k.unowned && !keptFile(o.file, &set)
 	if err := o.file.Close(); err != nil {
 		return k, err
 	}
 	o.file = nil
 	return k, o.in.setTimes(o.part, e)
+}
+
+// attribute gives a file its attributes, and takes away what it has from its folder: a default ACL is for files that are made there, not for those that come back.
+func (o *output) attribute(e *Entry) (bare bool, err error) {
+	have, err := o.in.xattrs(o.part)
+	if err != nil || len(have)+len(e.Xattr) == 0 {
+		return false, err
+	}
+	err = o.in.setXattrs(o.part, have, e.Xattr)
+	if errors.Is(err, errors.ErrUnsupported) {
+		return true, nil
+	}
+	return false, err
 }

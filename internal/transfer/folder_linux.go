@@ -180,8 +180,9 @@ func (f folder) listXattrs(name string, list []byte) (int, error) {
 	return 0, errno
 }
 
-// setXattrs makes the attributes of a name be want; have is what it has.
+// setXattrs makes the attributes of a name be want; have is what it has. What there is no place for keeps the others from nothing, and is errors.ErrUnsupported.
 func (f folder) setXattrs(name string, have, want []Xattr) error {
+	var unsupported error
 	for _, x := range have {
 		if !slices.ContainsFunc(want, func(w Xattr) bool { return w.Name == x.Name }) {
 			if err := unix.Lremovexattr(f.proc(name), x.Name); err != nil {
@@ -193,11 +194,18 @@ func (f folder) setXattrs(name string, have, want []Xattr) error {
 		if !copied(x.Name) || slices.Contains(have, x) {
 			continue
 		}
-		if err := unix.Lsetxattr(f.proc(name), x.Name, []byte(x.Value), 0); err != nil {
-			return fmt.Errorf("attribute %s: %w", x.Name, err)
+		err := unix.Lsetxattr(f.proc(name), x.Name, []byte(x.Value), 0)
+		if err != nil {
+			err = fmt.Errorf("attribute %s: %w", x.Name, err)
+		}
+		switch {
+		case errors.Is(err, errors.ErrUnsupported):
+			unsupported = err
+		case err != nil:
+			return err
 		}
 	}
-	return nil
+	return unsupported
 }
 
 // openFile opens a file to read it; a pipe in its place is no trap.

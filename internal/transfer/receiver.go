@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 )
 
@@ -463,28 +464,32 @@ func (r *receiver) apply(f folder, name string, have, e *Entry) error {
 			return err
 		}
 		have.Mode = ^e.Mode // it may have lost setuid
+		have.Xattr = slices.DeleteFunc(have.Xattr, func(x Xattr) bool { return x.Name == "security.capability" })
 	}
 	if !r.owner && have.UID != e.UID {
 		r.stats.Unowned = true
 	}
 	if e.Type != Symlink {
 		if have.Mode&permMask != e.Mode&permMask {
-			if err := f.chmod(name, e.Mode); err != nil {
+			if err := f.chmod(name, e.Mode); err != nil && !refused(err) {
 				return err
 			}
 		}
 		if r.xattrs {
-			if err := f.setXattrs(name, have.Xattr, e.Xattr); err != nil {
+			err := f.setXattrs(name, have.Xattr, e.Xattr)
+			if r.keptOf(e.Path, kept{bare: errors.Is(err, errors.ErrUnsupported)}); err != nil && !errors.Is(err, errors.ErrUnsupported) {
 				return err
 			}
 		}
 	}
+	now, err := f.stat(name, false)
+	r.keptOf(e.Path, kept{dropped: err == nil && r.differs(&Entry{Type: e.Type, Mode: now.Mode, UID: now.UID, GID: now.GID, Xattr: e.Xattr}, e, false)})
 	return f.setTimes(name, e)
 }
 
 // chowned gives up on owners when this process has no right to set them.
 func (r *receiver) chowned(err error) error {
-	if errors.Is(err, os.ErrPermission) {
+	if refused(err) {
 		r.owner, r.stats.Unowned = false, true
 		return nil
 	}
@@ -502,7 +507,7 @@ func (r *receiver) makeSpecial(f folder, name string, e *Entry) error {
 	if err != nil {
 		return err
 	}
-	have, err := f.stat(part, false)
+	have, err := f.stat(part, r.xattrs && e.Type != Symlink)
 	if err == nil {
 		err = r.apply(f, part, &have, e)
 	}
@@ -552,12 +557,7 @@ func (r *receiver) settle(t *task) error {
 	if err != nil || !r.differs(&have, &t.entry, true) {
 		return err
 	}
-	if err := r.apply(f, ".", &have, &t.entry); err != nil {
-		return err
-	}
-	now, err := f.stat(".", false)
-	r.keptOf(t.entry.Path, kept{dropped: err == nil && r.owner && (now.UID != t.entry.UID || now.GID != t.entry.GID || now.Mode&permMask != t.entry.Mode&permMask)})
-	return nil
+	return r.apply(f, ".", &have, &t.entry)
 }
 
 // hardLink makes a further name of a file that is there.

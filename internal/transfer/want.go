@@ -65,10 +65,12 @@ type Stats struct {
 	Problems  []Problem `json:"problems,omitempty"`
 	Would     []string  `json:"would,omitempty"`     // dry run: what would be done, at most maxProblems of them
 	Unowned   bool      `json:"unowned,omitempty"`   // owners were not set, for want of the right to
-	Dropped   int64     `json:"dropped,omitempty"`   // names whose owner or mode the file system did not keep, although it took them
+	Dropped   int64     `json:"dropped,omitempty"`   // names whose owner or mode the file system did not keep
+	Bare      int64     `json:"bare,omitempty"`      // names with extended attributes that the file system has no place for
 	Confirmed bool      `json:"confirmed,omitempty"` // the receiver came to the end
 
 	FirstDropped string `json:"firstDropped,omitempty"` // one of those
+	FirstBare    string `json:"firstBare,omitempty"`
 }
 
 func (s *Stats) add(p Problem) {

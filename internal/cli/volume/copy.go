@@ -190,6 +190,12 @@ func (o *choice) print(e *env.Env, s transfer.Stats, took time.Duration) {
 	if s.Unowned {
 		e.Say("Owners were not kept, for want of the right to set them.")
 	}
+	if s.Dropped > 0 {
+		e.Say("The file system did not keep owner or mode of %d files (%s).", s.Dropped, s.FirstDropped)
+	}
+	if s.Bare > 0 {
+		e.Say("The file system has no place for extended attributes, or ACLs, of %d files (%s).", s.Bare, s.FirstBare)
+	}
 	for _, p := range s.Problems {
 		e.Say("%s: %s", p.Path, p.Text)
 	}

@@ -101,6 +101,7 @@ func odd(t testing.TB) string {
 		must(t, os.Chown(at("folder/below/deep"), 1234, 5678))
 		must(t, unix.Mknod(at("null"), unix.S_IFCHR|0o666, int(unix.Mkdev(1, 3))))
 		must(t, unix.Lsetxattr(at("program"), "security.capability", []byte("\x01\x00\x00\x02\x00\x04\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"), 0))
+		vaulttest.Special(t, root)
 	}
 	old := time.Date(1969, 7, 20, 20, 17, 40, 123456789, time.UTC)
 	must(t, os.Chtimes(at("folder/below/deep"), old, old))

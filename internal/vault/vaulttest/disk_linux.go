@@ -65,6 +65,10 @@ func describe(path string, names map[uint64]int) (Entry, error) {
 		return e, err
 	case syscall.S_IFIFO:
 		e.Type = "fifo"
+	case syscall.S_IFSOCK:
+		e.Type = "socket"
+	default:
+		e.Type, e.Target = "device", strconv.FormatUint(uint64(s.Mode&syscall.S_IFMT), 8)+" "+strconv.FormatUint(s.Rdev, 16)
 	}
 	e.Xattrs, err = xattrs(path)
 	return e, err
