@@ -42,6 +42,7 @@ peers: # what tests run against; built before go test counts its time
 	@[ "$$(id -u)" != 0 ] || tools/node/install >/dev/null
 	@tools/build tools/gcs github.com/fsouza/fake-gcs-server fake-gcs-server >/dev/null
 	@tools/azure/install >/dev/null
+	@[ "$$(id -u)" != 0 ] || tools/build tools/csi . csi >/dev/null
 	@tools/build tools/helm helm.sh/helm/v3/cmd/helm helm >/dev/null
 	@[ "$$(id -u)" != 0 ] || tools/etcd-3.4/install >/dev/null
 	@tools/build tools/gen sigs.k8s.io/controller-tools/cmd/controller-gen controller-gen >/dev/null

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"hozon.dev/hozon/internal/vault/vaulttest"
 )
 
 // odd fills a folder with everything that a file system may hold.
@@ -49,6 +51,7 @@ func odd(t *testing.T, folder string) {
 		must(os.Chown(at(name), owner[0], owner[1]))
 	}
 	must(os.Lchown(at("deep/link"), 11, 12))
+	vaulttest.Special(t, folder)
 	must(os.WriteFile(at("tool"), []byte("#!"), 0o755))
 	must(unix.Chmod(at("tool"), 0o6755)) // setuid, setgid
 	must(unix.Chmod(at("deep"), 0o1777))

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"io"
 	"io/fs"
 	"os"
@@ -88,6 +89,9 @@ func sum(path string) (string, error) {
 func xattrs(path string) (map[string]string, error) {
 	list := make([]byte, 64<<10)
 	n, err := unix.Llistxattr(path, list)
+	if errors.Is(err, unix.ENOTSUP) {
+		return nil, nil
+	}
 	if err != nil || n == 0 {
 		return nil, err
 	}
