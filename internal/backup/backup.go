@@ -118,6 +118,7 @@ func (e *Engine) Run(ctx context.Context, b *velerov1.Backup, o Options) (Result
 		return Result{}, err
 	}
 	r.draft = draft
+	r.releaseEarlier(work)
 	if err := r.write(work); err != nil {
 		if cause := context.Cause(work); cause != nil && ctx.Err() == nil {
 			err = cause
@@ -127,6 +128,7 @@ func (e *Engine) Run(ctx context.Context, b *velerov1.Backup, o Options) (Result
 		aborted := draft.Abort(ctx)
 		return Result{}, errors.Join(err, r.dropSnapshots(ctx), aborted, r.unthawed())
 	}
+	r.forgetTaking(ctx)
 	return Result{Backup: r.backup, Manifest: r.manifest, Report: r.report, Took: e.Now().Sub(start)}, nil
 }
 

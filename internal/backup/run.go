@@ -38,7 +38,8 @@ type run struct {
 	draft      *store.Draft
 	source     Source // nil: the cluster
 	hooks
-	files files
+	files  files
+	taking taking
 
 	// Of the attempt under way:
 	report    report.Report

@@ -5,12 +5,10 @@ package backup
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"hozon.dev/hozon/internal/policy"
 	"hozon.dev/hozon/internal/report"
@@ -22,8 +20,7 @@ type Snapshotter interface {
 	// Take takes a snapshot of a volume. Both results are nil if the volume is none that it knows. An error comes with a snapshot that failed,
 	// or without one if the volume could not even be looked at.
 	Take(ctx context.Context, v Volume) (*store.Snapshot, error)
-	// Drop removes a snapshot of a backup that will not exist.
-	Drop(ctx context.Context, s store.Snapshot) error
+	Dropper // of snapshots of a backup that will not exist
 	// Reason says why it took no snapshot of a volume that it does not know.
 	Reason() string
 }
@@ -34,6 +31,8 @@ type Volume struct {
 	PV   []byte // the object, as JSON
 	Zone string // "": not known
 	Tags map[string]string
+	// Intend is told what is taken right before it is; where that fails, nothing may be taken.
+	Intend func(ctx context.Context, s store.Snapshot) error
 }
 
 // notSaved is the reason given for a volume of which nobody takes a snapshot.
@@ -75,36 +74,17 @@ func (r *run) snapshots(ctx context.Context) error {
 			continue
 		}
 		tags["velero.io/pv"] = v.Metadata.Name
-		s, err := r.options.Snapshots.Take(ctx, Volume{Name: v.Metadata.Name, PV: v.body, Zone: v.zone(), Tags: maps.Clone(tags)})
+		s, err := r.options.Snapshots.Take(ctx, Volume{Name: v.Metadata.Name, PV: v.body, Zone: v.zone(), Tags: maps.Clone(tags), Intend: r.intend(v)})
 		if err != nil && ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
 		v.body = nil
 		r.note(v, s, err)
+		if err := r.settleTaking(ctx, s); err != nil {
+			return err
+		}
 	}
 	return nil
-}
-
-// dropTimeout bounds the removal of snapshots after a run that came to nothing.
-const dropTimeout = time.Minute
-
-// dropSnapshots removes what the run has taken. What stays can be found by its tags.
-func (r *run) dropSnapshots(ctx context.Context) error {
-	if r.sink == nil {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), dropTimeout)
-	defer cancel()
-	var all []error
-	for _, s := range r.taken() {
-		if s.Status.ID == "" {
-			continue
-		}
-		if err := r.options.Snapshots.Drop(ctx, *s); err != nil {
-			all = append(all, fmt.Errorf("snapshot %s of volume %s stays: %w", s.Status.ID, s.Spec.Volume, err))
-		}
-	}
-	return errors.Join(all...)
 }
 
 // note writes down what became of a volume.

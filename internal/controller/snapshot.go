@@ -118,6 +118,9 @@ func take(ctx context.Context, p *plugin.Snapshotter, location, id string, v bac
 	if info.IOPS != 0 {
 		out.Spec.IOPS = &info.IOPS
 	}
+	if err := v.Intend(ctx, *out); err != nil {
+		return nil, err
+	}
 	out.Status.ID, err = p.Take(ctx, id, v.Zone, v.Tags)
 	if err == nil && out.Status.ID == "" {
 		err = fail.Errorf(fail.Unsupported, "the plugin gave no id of the snapshot")

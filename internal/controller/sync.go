@@ -101,6 +101,7 @@ func (r *Syncs) sync(ctx context.Context, l *velerov1.BackupStorageLocation) err
 			r.Log.Warn("what unfinished runs left was not removed", "location", l.Name, "error", err)
 		}
 		r.payAll(ctx, st, known.Items)
+		r.releaseAll(ctx, st, known.Items)
 	}
 	names, err := st.Folders(ctx)
 	if err != nil {
@@ -262,5 +263,27 @@ func (r *Syncs) payAll(ctx context.Context, st *store.Store, known []velerov1.Ba
 	})
 	if err != nil {
 		r.Log.Warn("post hooks were not run", "error", err)
+	}
+}
+
+// releaseAll removes the native snapshots that dead runs have taken and that belong to no backup.
+func (r *Syncs) releaseAll(ctx context.Context, st *store.Store, known []velerov1.Backup) {
+	dropping := r.Stores.snapshots()
+	defer dropping.close()
+	engine := backup.Engine{Cluster: r.Cluster, Store: st, Now: r.Now}
+	err := engine.ReleaseAll(ctx, r.Namespace, dropping, func(name string) bool {
+		return slices.ContainsFunc(known, func(b velerov1.Backup) bool {
+			return b.Name == name && b.Status.Phase == velerov1.BackupPhaseInProgress
+		})
+	}, func(name, text string) {
+		r.Log.Warn(text)
+		for i := range known {
+			if known[i].Name == name {
+				r.warning(&known[i], "SnapshotNotKnown", "Backup", text)
+			}
+		}
+	})
+	if err != nil {
+		r.Log.Warn("snapshots of unfinished runs were not removed", "error", err)
 	}
 }

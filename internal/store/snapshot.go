@@ -44,6 +44,9 @@ const (
 // Usable says that a volume can be made out of a snapshot.
 func (s Snapshot) Usable() bool { return s.Status.Phase == SnapshotCompleted && s.Status.ID != "" }
 
+// place tells snapshots apart.
+func (s Snapshot) place() string { return s.Spec.Location + "/" + s.Status.ID }
+
 // BackedUpVolume is an entry of a backup's list of volumes (file VolumeInfo). Names are Velero's, capital letters too.
 type BackedUpVolume struct {
 	PVCName               string          `json:"pvcName,omitempty"`

@@ -273,6 +273,12 @@ type BackupStatus struct {
 	HookStatus *HookStatus `json:"hookStatus,omitempty"`
 }
 
+// UnmarshalJSON implements json.Unmarshaler.
+func (s *BackupStatus) UnmarshalJSON(data []byte) error {
+	type plain BackupStatus
+	return ReadStatus(data, (*plain)(s))
+}
+
 // BackupProgress counts items.
 type BackupProgress struct {
 	// TotalItems is how many there are, as far as it is known yet.

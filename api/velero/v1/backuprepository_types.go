@@ -77,6 +77,12 @@ type BackupRepositoryStatus struct {
 	RecentMaintenance []BackupRepositoryMaintenanceStatus `json:"recentMaintenance,omitempty"`
 }
 
+// UnmarshalJSON implements json.Unmarshaler.
+func (s *BackupRepositoryStatus) UnmarshalJSON(data []byte) error {
+	type plain BackupRepositoryStatus
+	return ReadStatus(data, (*plain)(s))
+}
+
 // BackupRepositoryMaintenanceResult is how a round of maintenance ended.
 // +kubebuilder:validation:Enum=Succeeded;Failed
 type BackupRepositoryMaintenanceResult string

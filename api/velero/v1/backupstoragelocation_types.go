@@ -105,3 +105,9 @@ type BackupStorageLocationStatus struct {
 	// AccessMode is deprecated: nobody writes it; the spec's counts.
 	AccessMode BackupStorageLocationAccessMode `json:"accessMode,omitempty"`
 }
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (s *BackupStorageLocationStatus) UnmarshalJSON(data []byte) error {
+	type plain BackupStorageLocationStatus
+	return ReadStatus(data, (*plain)(s))
+}

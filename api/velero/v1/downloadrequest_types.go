@@ -79,3 +79,9 @@ type DownloadRequestStatus struct {
 	// +nullable
 	Expiration *metav1.Time `json:"expiration,omitempty"`
 }
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (s *DownloadRequestStatus) UnmarshalJSON(data []byte) error {
+	type plain DownloadRequestStatus
+	return ReadStatus(data, (*plain)(s))
+}

@@ -109,6 +109,12 @@ type PodVolumeBackupStatus struct {
 	AcceptedTimestamp *metav1.Time `json:"acceptedTimestamp,omitempty"`
 }
 
+// UnmarshalJSON implements json.Unmarshaler.
+func (s *PodVolumeBackupStatus) UnmarshalJSON(data []byte) error {
+	type plain PodVolumeBackupStatus
+	return ReadStatus(data, (*plain)(s))
+}
+
 // DataMoveOperationProgress counts bytes.
 type DataMoveOperationProgress struct {
 	// TotalBytes is how many there are, as far as it is known yet.

@@ -105,3 +105,9 @@ type PodVolumeRestoreStatus struct {
 	// Node is the node that does the work.
 	Node string `json:"node,omitempty"`
 }
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (s *PodVolumeRestoreStatus) UnmarshalJSON(data []byte) error {
+	type plain PodVolumeRestoreStatus
+	return ReadStatus(data, (*plain)(s))
+}

@@ -247,6 +247,12 @@ type RestoreStatus struct {
 	HookStatus *HookStatus `json:"hookStatus,omitempty"`
 }
 
+// UnmarshalJSON implements json.Unmarshaler.
+func (s *RestoreStatus) UnmarshalJSON(data []byte) error {
+	type plain RestoreStatus
+	return ReadStatus(data, (*plain)(s))
+}
+
 // RestoreProgress counts items.
 type RestoreProgress struct {
 	// TotalItems is how many there are, as far as it is known yet.

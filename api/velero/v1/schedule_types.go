@@ -72,3 +72,9 @@ type ScheduleStatus struct {
 	// ValidationErrors are the reasons for FailedValidation.
 	ValidationErrors []string `json:"validationErrors,omitempty"`
 }
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (s *ScheduleStatus) UnmarshalJSON(data []byte) error {
+	type plain ScheduleStatus
+	return ReadStatus(data, (*plain)(s))
+}

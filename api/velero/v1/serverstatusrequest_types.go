@@ -59,3 +59,9 @@ type ServerStatusRequestStatus struct {
 	// +nullable
 	Plugins []PluginInfo `json:"plugins,omitempty"`
 }
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (s *ServerStatusRequestStatus) UnmarshalJSON(data []byte) error {
+	type plain ServerStatusRequestStatus
+	return ReadStatus(data, (*plain)(s))
+}

@@ -114,3 +114,9 @@ type DataDownloadStatus struct {
 	// +nullable
 	AcceptedTimestamp *metav1.Time `json:"acceptedTimestamp,omitempty"`
 }
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (s *DataDownloadStatus) UnmarshalJSON(data []byte) error {
+	type plain DataDownloadStatus
+	return velerov1.ReadStatus(data, (*plain)(s))
+}

@@ -147,6 +147,12 @@ type DataUploadStatus struct {
 	AcceptedTimestamp *metav1.Time `json:"acceptedTimestamp,omitempty"`
 }
 
+// UnmarshalJSON implements json.Unmarshaler.
+func (s *DataUploadStatus) UnmarshalJSON(data []byte) error {
+	type plain DataUploadStatus
+	return velerov1.ReadStatus(data, (*plain)(s))
+}
+
 // DataUploadResult is what a restore must know of a DataUpload. It is no object: it travels as JSON in a ConfigMap.
 type DataUploadResult struct {
 	// BackupStorageLocation is the location of the repository.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/sirupsen/logrus"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -18,7 +19,7 @@ import (
 // driver is that of the volumes that are ours; their handles are folders of root/volumes.
 const driver = "disk.example.test"
 
-// snapshotter keeps volumes in root/volumes and snapshots, with their tags, in root/snapshots.
+// snapshotter keeps volumes in root/volumes and snapshots, with their tags, in root/snapshots. Files hold-PLACE-VOLUME in root make it wait.
 type snapshotter struct {
 	log  logrus.FieldLogger
 	root string
@@ -43,6 +44,7 @@ func (s *snapshotter) GetVolumeID(pv runtime.Unstructured) (string, error) {
 		return "", err
 	}
 	id, _ := csi["volumeHandle"].(string)
+	s.hold("look", id)
 	return id, nil
 }
 
@@ -65,7 +67,7 @@ func (s *snapshotter) CreateSnapshot(id, zone string, tags map[string]string) (s
 	if strings.HasPrefix(id, "broken") {
 		return "", fmt.Errorf("the disk %s is on fire", id)
 	}
-	name := "snap-" + id + "-" + tags["velero.io/backup"]
+	name := free(s.snapshot, "snap-"+id+"-"+tags["velero.io/backup"])
 	if err := os.CopyFS(s.snapshot(name), os.DirFS(s.volume(id))); err != nil {
 		return "", err
 	}
@@ -73,7 +75,32 @@ func (s *snapshotter) CreateSnapshot(id, zone string, tags map[string]string) (s
 	if err != nil {
 		return "", err
 	}
-	return name, os.WriteFile(s.snapshot(name)+".tags", text, 0o600)
+	err = os.WriteFile(s.snapshot(name)+".tags", text, 0o600)
+	s.hold("made", id)
+	return name, err
+}
+
+// free is a name that nothing at its path has yet.
+func free(path func(string) string, name string) string {
+	out := name
+	for n := 2; ; n++ {
+		if _, err := os.Stat(path(out)); err != nil {
+			return out
+		}
+		out = fmt.Sprintf("%s-%d", name, n)
+	}
+}
+
+// hold waits at a place for as long as there is a file hold-PLACE-VOLUME. It says that it waits by a file held-PLACE-VOLUME.
+func (s *snapshotter) hold(place, id string) {
+	name := filepath.Join(s.root, "hold-"+place+"-"+id)
+	for {
+		if _, err := os.Stat(name); err != nil {
+			return
+		}
+		_ = os.WriteFile(filepath.Join(s.root, "held-"+place+"-"+id), nil, 0o600)
+		time.Sleep(10 * time.Millisecond)
+	}
 }
 
 func (s *snapshotter) CreateVolumeFromSnapshot(snapshot, kind, zone string, iops *int64) (string, error) {
@@ -81,19 +108,13 @@ func (s *snapshotter) CreateVolumeFromSnapshot(snapshot, kind, zone string, iops
 	if kind != "fast" || iops == nil || *iops != 300 {
 		return "", fmt.Errorf("a volume of type %q with IOPS %v was asked for", kind, iops)
 	}
-	id := "from-" + snapshot
-	for n := 2; ; n++ {
-		if _, err := os.Stat(s.volume(id)); err != nil {
-			break
-		}
-		id = fmt.Sprintf("from-%s-%d", snapshot, n)
-	}
+	id := free(s.volume, "from-"+snapshot)
 	return id, os.CopyFS(s.volume(id), os.DirFS(s.snapshot(snapshot)))
 }
 
 func (s *snapshotter) DeleteSnapshot(id string) error {
 	mayDie(s.root)
-	if err := os.Remove(s.snapshot(id) + ".tags"); err != nil {
+	if err := os.Remove(s.snapshot(id) + ".tags"); err != nil && !os.IsNotExist(err) { // one that is gone is no error, as with those of the clouds
 		return err
 	}
 	return os.RemoveAll(s.snapshot(id))
