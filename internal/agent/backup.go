@@ -122,7 +122,7 @@ func named(s vault.Saved, changing bool) string {
 	var list []string
 	for _, p := range s.Problems {
 		if p.Changing == changing {
-			list = append(list, strconv.Quote(p.Path)+" "+p.Text)
+			list = append(list, strconv.Quote(p.Path)+": "+p.Text)
 		}
 	}
 	count := s.Lost

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -104,11 +105,15 @@ func (r *restores) work(ctx context.Context, o order, p *progress) (out outcome,
 	defer os.RemoveAll(cache)
 	reader := &volume.Reader{Bucket: bucket, Passwords: passwords, Cache: cache}
 	defer reader.Close(context.WithoutCancel(ctx))
-	tree, err := reader.Tree(ctx, volume.Volume{
-		Namespace: restore.Spec.SourceNamespace, Pod: o.pod().Name, Name: o.volume(),
+	tree, err := reader.Open(ctx, volume.Volume{
+		Namespace:  restore.Spec.SourceNamespace,
 		Uploader:   cmp.Or(restore.Spec.UploaderType, "restic"), // there was no other, once
 		SnapshotID: restore.Spec.SnapshotID,
 	})
+	if fail.Is(err, fail.NotFound) {
+		return out, fmt.Errorf("%w: compare the bucket and the prefix of location %s with those of the backup; what was deleted comes back from the bucket's versions, or from a copy of it",
+			err, restore.Spec.BackupStorageLocation)
+	}
 	if err != nil {
 		return out, err
 	}
@@ -153,15 +158,34 @@ func warning(o order, stats transfer.Stats, lost error) string {
 	return place(o) + ": " + strings.Join(all, "; ")
 }
 
-// problems is the error about files of a volume, with the first of them.
+// ofFile is how the readers of repositories begin what they say of a file.
+var ofFile = regexp.MustCompile(`^read (?:file|folder) "(?:[^"\\]|\\.)*": `)
+
+// problems is the error about files of a volume: each cause once, a pack that is lost most often, with the first of the files that it concerns.
 func problems(what string, count int64, some []transfer.Problem) error {
-	const most = 5
-	var list []string
-	for _, p := range some[:min(len(some), most)] {
-		list = append(list, p.Path+": "+p.Text)
+	const mostCauses, mostFiles = 4, 3
+	files := map[string][]string{}
+	var causes, list []string
+	for _, p := range some {
+		cause := ofFile.ReplaceAllString(p.Text, "")
+		if files[cause] == nil {
+			causes = append(causes, cause)
+		}
+		files[cause] = append(files[cause], p.Path)
 	}
-	if more := count - int64(len(list)); more > 0 {
-		list = append(list, fmt.Sprintf("and %d more", more))
+	slices.SortStableFunc(causes, func(a, b string) int { return len(files[b]) - len(files[a]) })
+	left := count
+	for _, cause := range causes[:min(len(causes), mostCauses)] {
+		names := files[cause]
+		left -= int64(len(names))
+		text := cause + ": " + strings.Join(names[:min(len(names), mostFiles)], ", ")
+		if more := len(names) - mostFiles; more > 0 {
+			text += fmt.Sprintf(" and %d more", more)
+		}
+		list = append(list, text)
+	}
+	if left > 0 {
+		list = append(list, fmt.Sprintf("and %d more", left))
 	}
 	return fail.Errorf(fail.Corrupt, "%d files were not %s, the others were: %s", count, what, strings.Join(list, "; "))
 }

@@ -385,7 +385,7 @@ func (r *run) filled(asked, made *velerov1.PodVolumeRestore, err error) {
 	defer f.mu.Unlock()
 	switch {
 	case err != nil:
-		text := fmt.Sprintf("%s did not get all of its files: %v; `hozon volume get` reads them from the backup", name, err)
+		text := fmt.Sprintf("%s did not get all of its files: %v; `hozon volume get` copies what the backup has of them", name, err)
 		f.notes = append(f.notes, report.Note{Namespace: asked.Spec.Pod.Namespace, Text: text})
 	case made == nil:
 		r.log.line("info", "%s was filled by a run before", name)

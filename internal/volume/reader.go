@@ -39,14 +39,20 @@ const maxKey = 4 << 10
 
 // Tree opens the snapshot of a volume.
 func (r *Reader) Tree(ctx context.Context, v Volume) (vault.Tree, error) {
-	repository, err := r.repository(ctx, v)
-	if err == nil {
-		var tree vault.Tree
-		if tree, err = repository.Tree(ctx, v.SnapshotID); err == nil {
-			return tree, nil
-		}
+	tree, err := r.Open(ctx, v)
+	if err != nil {
+		return nil, fmt.Errorf("volume %s: %w", &v, err)
 	}
-	return nil, fmt.Errorf("volume %s: %w", &v, err)
+	return tree, nil
+}
+
+// Open is Tree for those who name the volume themselves.
+func (r *Reader) Open(ctx context.Context, v Volume) (vault.Tree, error) {
+	repository, err := r.repository(ctx, v)
+	if err != nil {
+		return nil, err
+	}
+	return repository.Tree(ctx, v.SnapshotID)
 }
 
 func (r *Reader) repository(ctx context.Context, v Volume) (vault.Repository, error) {

@@ -19,6 +19,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -107,7 +108,7 @@ func (s *storage) checkFormat(ctx context.Context) error {
 		return fail.Errorf(fail.Corrupt, "%s: %w", format.KopiaRepositoryBlobID, err)
 	}
 	if j.EncryptionAlgorithm != format.DefaultFormatEncryption {
-		return fail.Errorf(fail.Unsupported, "its format is newer than this program: it is encrypted by %q", j.EncryptionAlgorithm)
+		return fail.Errorf(fail.Unsupported, "its format is newer than this program, which has to be updated: it is encrypted by %q", j.EncryptionAlgorithm)
 	}
 	return nil
 }
@@ -170,15 +171,26 @@ func explainOpen(err error) error {
 	case errors.Is(err, repo.ErrRepositoryUnavailableDueToUpgradeInProgress):
 		return fail.Errorf(fail.Busy, "its format is being upgraded by kopia: wait until that has ended")
 	case slices.ContainsFunc(newer, func(s string) bool { return strings.Contains(text, s) }):
-		return fail.Errorf(fail.Unsupported, "its format is newer than this program: %w", err)
+		return fail.Errorf(fail.Unsupported, "its format is newer than this program, which has to be updated: %w", err)
 	}
 	return damaged(err)
 }
 
-// damaged is err as fail.Corrupt, unless it is known to be something else. What should be there and is not is damage too.
+// checksum is how kopia names the pack whose bytes are not what they were.
+var checksum = regexp.MustCompile(`invalid checksum at ([pq][0-9a-f]+(?:-s[0-9a-f]+)?) offset \d+`)
+
+// damaged is err as fail.Corrupt, unless it is known to be something else. What should be there and is not is damage too. Of all that kopia says of it the pack is
+// left, the same for each file that is lost with it.
 func damaged(err error) error {
 	if err == nil || fail.Of(err) != fail.Unknown && !fail.Is(err, fail.NotFound) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
+	}
+	var gone *missing
+	if errors.As(err, &gone) {
+		return fail.As(fail.Corrupt, gone)
+	}
+	if m := checksum.FindStringSubmatch(err.Error()); m != nil {
+		return fail.Errorf(fail.Corrupt, "pack %s is damaged: its bytes are not what was written", m[1])
 	}
 	return fail.As(fail.Corrupt, err)
 }

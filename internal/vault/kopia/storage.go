@@ -60,11 +60,19 @@ func (s *storage) GetBlob(ctx context.Context, id kopia.ID, offset, length int64
 // immutable reports whether a blob is a pack.
 func immutable(id kopia.ID) bool { return id != "" && (id[0] == 'p' || id[0] == 'q') }
 
+// missing is the error about an object that should be there. It is found again below all that kopia wraps around it.
+type missing struct{ key string }
+
+func (m *missing) Error() string { return m.key + " is missing" }
+
+// Unwrap gives the error that kopia knows.
+func (m *missing) Unwrap() error { return kopia.ErrBlobNotFound }
+
 // explain makes errors of a Bucket those that kopia knows, and keeps their kind.
 func (s *storage) explain(id kopia.ID, err error) error {
 	switch fail.Of(err) {
 	case fail.NotFound:
-		return fail.Errorf(fail.NotFound, "%s is missing: %w", s.key(id), kopia.ErrBlobNotFound)
+		return fail.As(fail.NotFound, &missing{s.key(id)})
 	case fail.Invalid, fail.Corrupt:
 		return fail.Errorf(fail.Corrupt, "%w: %w", err, kopia.ErrInvalidRange)
 	case fail.Exists:

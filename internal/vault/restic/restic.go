@@ -135,7 +135,7 @@ func (r *Repository) readConfig(ctx context.Context) error {
 		return fail.Errorf(fail.Corrupt, "config: %w", err)
 	}
 	if config.Version < 1 || config.Version > 2 {
-		return fail.Errorf(fail.Unsupported, "its format is %d: this program reads 1 and 2", config.Version)
+		return fail.Errorf(fail.Unsupported, "its format is %d: this program, which may have to be updated, reads 1 and 2", config.Version)
 	}
 	return nil
 }
