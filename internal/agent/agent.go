@@ -173,6 +173,9 @@ func limit(ctx context.Context, site *controller.Site, o Options) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("ConfigMap %s/%s: %w", o.Namespace, o.ConfigMap, err)
 	}
+	for key, why := range budget.Ignored(config.Data) {
+		o.Log.Warn("setting of the node agents is ignored", "configMap", o.ConfigMap, "setting", key, "reason", why)
+	}
 	var node corev1.Node
 	if len(c.Load.PerNode) > 0 {
 		if err := site.Live.Get(ctx, client.ObjectKey{Name: o.Node}, &node); err != nil {

@@ -3,8 +3,8 @@
 // Package budget reads the ConfigMap of the node agents (--node-agent-configmap): how many volumes a node works on at a time, and which nodes
 // data are moved on.
 //
-// A Config is what the ConfigMap says, in Velero's form: its one key holds JSON. What it says about movers of snapshots (backupPVC,
-// restorePVC, cachePVC) is not read.
+// A Config is what the ConfigMap says, in Velero's form: its one key holds JSON. What it says about pods that move data (there are none: the agents do it)
+// is not read; Ignored names it.
 //
 // One thing differs from Velero: a number below one and a selector that cannot be read are refused, where Velero goes on with its default.
 package budget
@@ -23,6 +23,47 @@ import (
 type Config struct {
 	Load         Load       `json:"loadConcurrency"`
 	LoadAffinity []Affinity `json:"loadAffinity"`
+	// Of the pods through which claims are mounted.
+	PodLabels      map[string]string `json:"podLabels"`
+	PodAnnotations map[string]string `json:"podAnnotations"`
+}
+
+// ignored are Velero's settings that have no meaning here, and why.
+var ignored = []struct{ key, why string }{
+	{"backupPVC", "no claim is made of a snapshot"},
+	{"restorePVC", "claims are filled where they are"},
+	{"cachePVC", "caches are in the folder for temporary files of the agents"},
+	{"podResources", "the agents move the data: what they may use is in their DaemonSet"},
+	{"priorityClassName", "the agents move the data: their priority is in their DaemonSet"},
+	{"privilegedFsBackup", "hozon install --privileged-node-agent makes the agents privileged"},
+}
+
+// Ignored says of what the ConfigMap says but does not count, why, by its key.
+func Ignored(data map[string]string) map[string]string {
+	all := map[string]string{}
+	for _, text := range data {
+		var said map[string]json.RawMessage
+		if json.Unmarshal([]byte(text), &said) != nil { // Parse tells
+			continue
+		}
+		for _, i := range ignored {
+			if _, ok := said[i.key]; ok {
+				all[i.key] = i.why
+			}
+			delete(said, i.key)
+		}
+		var load map[string]json.RawMessage
+		if json.Unmarshal(said["loadConcurrency"], &load) == nil && load["prepareQueueLength"] != nil {
+			all["loadConcurrency.prepareQueueLength"] = "no pod has to be prepared"
+		}
+		for _, known := range []string{"loadConcurrency", "loadAffinity", "podLabels", "podAnnotations"} {
+			delete(said, known)
+		}
+		for key := range said {
+			all[key] = "it is not known"
+		}
+	}
+	return all
 }
 
 // Load bounds the volumes that a node works on at a time.

@@ -3,6 +3,8 @@
 package budget_test
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -73,5 +75,39 @@ func TestParse(t *testing.T) {
 	}
 	if c, err := budget.Parse(map[string]string{"k": "{}"}); err != nil || c.Volumes(nil, 4) != 4 {
 		t.Errorf("%+v, %v", c, err)
+	}
+}
+
+// TestAffinity: selectors in the words of nodes, one of which must match, or may.
+func TestAffinity(t *testing.T) {
+	c, err := budget.Parse(map[string]string{"k": `{"loadAffinity": [
+		{"nodeSelector": {"matchLabels": {"z": "1", "a": "2"}, "matchExpressions": [{"key": "gpu", "operator": "DoesNotExist"}]}}, {"nodeSelector": {"matchLabels": {"b": "3"}}}]}`})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = `[{[{a In [2]} {z In [1]} {gpu DoesNotExist []}] []} {[{b In [3]}] []}]`
+	if got := fmt.Sprint(budget.Required(c.Affine("")).RequiredDuringSchedulingIgnoredDuringExecution.NodeSelectorTerms); got != want {
+		t.Errorf("%s", got)
+	}
+	if got := budget.Preferred(c.Affine("")); len(got) != 2 || got[0].Weight != 100 || fmt.Sprint(got[1].Preference) != `{[{b In [3]}] []}` {
+		t.Errorf("%v", got)
+	}
+	if budget.Required(nil) != nil || budget.Preferred(nil) != nil {
+		t.Error("no selector is any node")
+	}
+}
+
+// TestIgnored: nothing of Velero's is passed over in silence.
+func TestIgnored(t *testing.T) {
+	got := budget.Ignored(map[string]string{"k": strings.TrimSuffix(veleros, "}") + `, "podLabels": {"a": "b"}, "somethingNew": 1}`})
+	var keys []string
+	for key, why := range got {
+		if keys = append(keys, key); why == "" {
+			t.Errorf("%s: no reason", key)
+		}
+	}
+	slices.Sort(keys)
+	if !slices.Equal(keys, []string{"backupPVC", "loadConcurrency.prepareQueueLength", "privilegedFsBackup", "somethingNew"}) {
+		t.Errorf("%v", got)
 	}
 }

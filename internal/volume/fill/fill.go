@@ -83,7 +83,9 @@ func (f *Filler) Claims(ctx context.Context, like corev1.PodSpec, wanted []*vele
 		all(wanted, done, err)
 		return
 	}
-	body, err := json.Marshal(mover(agents.Image, like, wanted))
+	made := mover(agents.Image, like, wanted)
+	f.settle(ctx, agents.Config, made)
+	body, err := json.Marshal(made)
 	if err != nil {
 		all(wanted, done, err)
 		return
@@ -159,8 +161,14 @@ func (f *Filler) Wait(ctx context.Context) (func(restoreUID string, spec *corev1
 	if err != nil {
 		return nil, err
 	}
+	set, err := f.waitSettings(ctx)
+	if err != nil {
+		return nil, err
+	}
 	return func(restoreUID string, spec *corev1.PodSpec, volumes []string) corev1.Container {
-		return wait(agents.Image, restoreUID, spec, volumes)
+		c := wait(agents.Image, restoreUID, spec, volumes)
+		set.apply(&c)
+		return c
 	}, nil
 }
 

@@ -68,7 +68,7 @@ func unprivileged() *corev1.SecurityContext {
 // small is what Velero gives its helper.
 func small() corev1.ResourceRequirements {
 	list := corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("100m"), corev1.ResourceMemory: resource.MustParse("128Mi")}
-	return corev1.ResourceRequirements{Requests: list, Limits: list}
+	return corev1.ResourceRequirements{Requests: list, Limits: maps.Clone(list)}
 }
 
 // WaitContainer is the name of the init container that holds a pod until its volumes are filled.

@@ -5,6 +5,7 @@ package order
 import (
 	"context"
 	"encoding/json"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -21,7 +22,8 @@ var podType = object.Type{Version: "v1", Resource: "pods", Kind: "Pod", Namespac
 
 // Agents are the node agents that were there at one moment.
 type Agents struct {
-	Image string // of one of them: it is on its node already
+	Image  string // of one of them: it is on its node already
+	Config string // the ConfigMap that they were given; "": none
 
 	namespace string
 	count     int
@@ -46,11 +48,25 @@ func FindAgents(ctx context.Context, server velero.Client) (*Agents, error) {
 			a.ready[p.Spec.NodeName] = true
 		}
 		if len(p.Spec.Containers) > 0 {
-			a.Image = p.Spec.Containers[0].Image
+			a.Image, a.Config = p.Spec.Containers[0].Image, configOf(p.Spec.Containers[0].Args)
 		}
 		return nil
 	})
 	return a, err
+}
+
+// configOf is the ConfigMap that a command line of the agents names.
+func configOf(args []string) string {
+	const flag = "--node-agent-configmap"
+	for i, a := range args {
+		if name, ok := strings.CutPrefix(a, flag+"="); ok {
+			return name
+		}
+		if a == flag && i+1 < len(args) {
+			return args[i+1]
+		}
+	}
+	return ""
 }
 
 // Check says why nothing can be ordered on a node: an agent that is not there is not waited for.
