@@ -117,6 +117,10 @@ bench-transfer: peers ## Pull 1 GiB in 10,000 files out of a pod, against tar th
 bench-volumes: ## Save and restore FILES=2000 files of 1 MB beside kopia's program and restic's, and SMALL=500000 files of 200 bytes in a cgroup of 1 GiB (Linux, root; builds kopia and restic once)
 	$(GO) -C bench run ./volumes -files $${FILES:-2000} -small $${SMALL:-500000} -runs $${RUNS:-1}
 
+.PHONY: scale-volumes
+scale-volumes: ## Save, save again, restore, delete and maintain SMALL=500000 files of 200 bytes, each step in a cgroup of LIMIT=512 MiB (Linux, root; minutes)
+	$(GO) -C bench run ./volumes -files 0 -small $${SMALL:-500000} -limit $${LIMIT:-512} -with ""
+
 .PHONY: scenario
 scenario: peers ## Lose control planes of three machines in every way, kill their restore at every step, and bring them back (Linux, root; long)
 	@tools/build tools/etcd-3.5 go.etcd.io/etcd/server/v3 etcd >/dev/null

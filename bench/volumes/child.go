@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/pprof"
 
 	"hozon.dev/hozon/internal/blob/dir"
 	"hozon.dev/hozon/internal/transfer"
@@ -18,7 +19,18 @@ import (
 // childVerb makes this program do one step of ours: VERB SOURCE REPOSITORY STATE TARGET.
 const childVerb = "child"
 
+// profileEnv names a folder for a profile of the processor's time of each of our steps.
+const profileEnv = "BENCH_PROFILE"
+
 func childMain(args []string) int {
+	if folder := os.Getenv(profileEnv); folder != "" {
+		if f, err := os.Create(filepath.Join(folder, args[0]+".pprof")); err == nil {
+			defer f.Close()
+			if pprof.StartCPUProfile(f) == nil {
+				defer pprof.StopCPUProfile()
+			}
+		}
+	}
 	if err := child(context.Background(), args[0], place{args[1], args[2], args[3], args[4]}); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1

@@ -22,6 +22,7 @@ import (
 // options are the command line.
 type options struct {
 	files, small int
+	limit        int64 // MiB
 	runs         int
 	with         string
 	tools        string
@@ -34,7 +35,8 @@ func main() {
 	}
 	var o options
 	flag.IntVar(&o.files, "files", 2000, "files of a megabyte")
-	flag.IntVar(&o.small, "small", 500_000, "files of 200 bytes, saved in a cgroup of 1 GiB; 0: none")
+	flag.IntVar(&o.small, "small", 500_000, "files of 200 bytes, saved in a cgroup; 0: none")
+	flag.Int64Var(&o.limit, "limit", 1024, "MiB of that cgroup")
 	flag.IntVar(&o.runs, "runs", 1, "rounds of the large files")
 	flag.StringVar(&o.with, "with", "kopia,restic", "the others; empty: none")
 	flag.StringVar(&o.tools, "tools", "../tools/build", "what builds the others")
@@ -71,7 +73,7 @@ func run(ctx context.Context, o options) error {
 		}
 	}
 	if o.small > 0 {
-		if err := small(ctx, &t, filepath.Join(folder, "small"), o.small, all[0]); err != nil {
+		if err := small(ctx, &t, filepath.Join(folder, "small"), o, all[0]); err != nil {
 			return err
 		}
 	}
@@ -126,7 +128,8 @@ func large(ctx context.Context, t *table, folder string, files int, all []conten
 }
 
 // small saves many small files with little memory, restores them, forgets them, and maintains the repository.
-func small(ctx context.Context, t *table, folder string, files int, c contender) error {
+func small(ctx context.Context, t *table, folder string, o options, c contender) error {
+	files := o.small
 	source := filepath.Join(folder, "source")
 	fmt.Fprintf(os.Stderr, "%d files of 200 bytes\n", files)
 	if err := fill(source, files, 200, 1000); err != nil {
@@ -138,7 +141,7 @@ func small(ctx context.Context, t *table, folder string, files int, c contender)
 			return err
 		}
 	}
-	group, err := newGroup(1 << 30)
+	group, err := newGroup(o.limit << 20)
 	if err != nil {
 		return err
 	}

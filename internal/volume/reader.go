@@ -23,6 +23,7 @@ type Reader struct {
 	// Passwords are tried one after the other. Without any: the location's own key, and then the one that Velero gives every repository.
 	Passwords []string
 	Cache     string // an existing folder for indexes; empty: in memory
+	Limit     int64  // of Cache, as kopia.Options has it
 
 	keys []string
 	open map[string]vault.Repository // by prefix
@@ -92,7 +93,7 @@ func (r *Reader) opener(v Volume) (string, func(context.Context, string) (vault.
 	switch v.Uploader {
 	case "kopia":
 		return prefix, func(ctx context.Context, password string) (vault.Repository, error) {
-			return orNil(kopia.Open(ctx, r.Bucket, prefix, kopia.Options{Password: password, Cache: r.Cache}))
+			return orNil(kopia.Open(ctx, r.Bucket, prefix, kopia.Options{Password: password, Cache: r.Cache, Limit: r.Limit}))
 		}, nil
 	case "restic":
 		prefix = restic.Prefix(v.Namespace)

@@ -48,8 +48,14 @@ func Open(ctx context.Context, b blob.Bucket, namespace string, passwords []stri
 
 // OpenWrite opens it to write. Cache is an existing folder for its index, of this repository only; empty: it is in memory.
 func OpenWrite(ctx context.Context, b blob.Bucket, namespace string, passwords []string, cache string) (*kopia.Repository, error) {
+	return OpenWith(ctx, b, namespace, passwords, kopia.Options{Cache: cache})
+}
+
+// OpenWith opens it to write with options, whose password is the first that fits.
+func OpenWith(ctx context.Context, b blob.Bucket, namespace string, passwords []string, o kopia.Options) (*kopia.Repository, error) {
 	return first(namespace, passwords, func(prefix, password string) (*kopia.Repository, error) {
-		return kopia.OpenWrite(ctx, b, prefix, kopia.Options{Password: password, Cache: cache})
+		o.Password = password
+		return kopia.OpenWrite(ctx, b, prefix, o)
 	})
 }
 

@@ -7,8 +7,8 @@
 // volume>, or snapshot-data-upload-download/kopia/<namespace>/<claim>, and are found by the ID of their manifest. In their trees there are no hard
 // links, attributes, pipes and devices, and bytes of names that were not UTF-8 are lost.
 //
-// Beside what package vault promises: in memory are at most 24 MiB of packs and the pieces of the files that are open, a few MiB each. The
-// index is kept in memory without Options.Cache, else in files there.
+// Beside what package vault promises: in memory are at most 24 MiB of packs and the pieces of the files that are open, a few MiB each, and the
+// index, up to 64 MiB of it; a larger one only without Options.Cache, else it is in files there.
 package kopia
 
 import (
@@ -37,7 +37,8 @@ import (
 // Options say how a repository is opened.
 type Options struct {
 	Password string
-	Cache    string // an existing folder for the index, for this repository only; empty: in memory
+	Cache    string // an existing folder for an index that is large, for this repository only; empty: in memory
+	Limit    int64  // bytes of files and folders that are kept in Cache, beside the index; 0: 768 MiB
 }
 
 // Prefix is where Velero keeps the repository of a namespace, in a location.
@@ -86,7 +87,11 @@ func open(ctx context.Context, s *storage, o Options) (*Repository, error) {
 	if err := s.checkFormat(ctx); err != nil {
 		return nil, fmt.Errorf("open %s: %w", at, err)
 	}
-	folder, rep, err := connect(ctx, s, o)
+	cached, err := s.large(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", at, damaged(err))
+	}
+	folder, rep, err := connect(ctx, s, o, cached)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", at, explainOpen(err))
 	}
@@ -113,13 +118,36 @@ func (s *storage) checkFormat(ctx context.Context) error {
 	return nil
 }
 
+// inMemory is how large an index is kept in memory even if there is a folder for it: about a million and a half pieces.
+const inMemory = 64 << 20
+
+// large says whether the index is to be kept in files. Whoever wants files has kopia keep each piece that is read in a file too, which for small files is most of
+// the work of a restore; what is read is near in memory as it is (vault.Near).
+func (s *storage) large(ctx context.Context) (bool, error) {
+	var size int64
+	for _, prefix := range []kopia.ID{"x", "n"} { // of kopia's indexes, those of epochs and older ones
+		err := s.ListBlobs(ctx, prefix, func(m kopia.Metadata) error {
+			size += max(m.Length, 0)
+			return nil
+		})
+		if err != nil {
+			return false, err
+		}
+	}
+	return size > inMemory, nil
+}
+
 // connect writes the configuration that kopia wants to read, without any secret. When it was read it is removed, but for the folder of a repository
-// that is written to.
-func connect(ctx context.Context, s *storage, o Options) (string, repo.Repository, error) {
+// that is written to. Cached says that there may be files in o.Cache.
+func connect(ctx context.Context, s *storage, o Options, cached bool) (string, repo.Repository, error) {
 	register()
+	files := o.Cache
+	if !cached {
+		files = ""
+	}
 	config, err := json.Marshal(repo.LocalConfig{
 		Storage:       &kopia.ConnectionInfo{Type: storageType, Config: &struct{}{}},
-		Caching:       caching(o.Cache),
+		Caching:       caching(files, o.Limit),
 		ClientOptions: repo.ClientOptions{Hostname: host, Username: user, ReadOnly: s.readOnly, FormatBlobCacheDuration: -1},
 	})
 	if err != nil {
@@ -143,15 +171,20 @@ func connect(ctx context.Context, s *storage, o Options) (string, repo.Repositor
 	return folder, rep, nil
 }
 
-// caching keeps the index in files, and beside it some packs, as encrypted as in the bucket. Without sizes for these kopia panics.
-func caching(folder string) *content.CachingOptions {
+// caching keeps the index in files, and beside it some packs, as encrypted as in the bucket. Without sizes for these kopia panics. A limit is shared as
+// Velero shares it: four fifths are for files. Nothing of it is swept before half of the limit is used.
+func caching(folder string, limit int64) *content.CachingOptions {
 	if folder == "" {
 		return &content.CachingOptions{}
 	}
+	files, index := int64(256<<20), int64(512<<20)
+	if limit > 0 {
+		files, index = max(limit/5*4, 1), max(limit/5, 1)
+	}
 	return &content.CachingOptions{
 		CacheDirectory:         folder,
-		MetadataCacheSizeBytes: 128 << 20, MetadataCacheSizeLimitBytes: 512 << 20,
-		ContentCacheSizeBytes: 64 << 20, ContentCacheSizeLimitBytes: 256 << 20,
+		MetadataCacheSizeBytes: min(128<<20, max(index/2, 1)), MetadataCacheSizeLimitBytes: index,
+		ContentCacheSizeBytes: min(64<<20, max(files/2, 1)), ContentCacheSizeLimitBytes: files,
 	}
 }
 

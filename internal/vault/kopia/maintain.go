@@ -69,6 +69,24 @@ func forgetSidecar(ctx context.Context, w repo.RepositoryWriter, id manifest.ID)
 	return w.DeleteManifest(ctx, id)
 }
 
+// SweepEvery sets how often full maintenance is due.
+func (r *Repository) SweepEvery(ctx context.Context, every time.Duration) (err error) {
+	defer r.guard(&err)
+	p, err := maintenance.GetParams(ctx, r.rep)
+	if err != nil {
+		return fmt.Errorf("read how %s is maintained: %w", r.at, damaged(err))
+	}
+	if p.FullCycle.Enabled && p.FullCycle.Interval == every {
+		return nil
+	}
+	p.FullCycle.Enabled, p.FullCycle.Interval = true, every
+	err = r.session(ctx, "maintenance", func(ctx context.Context, w repo.RepositoryWriter) error { return maintenance.SetParams(ctx, w, p) })
+	if err != nil {
+		return fmt.Errorf("set how %s is maintained: %w", r.at, err)
+	}
+	return nil
+}
+
 // Modes of maintenance, as kopia calls them.
 const (
 	Full  = string(maintenance.ModeFull)

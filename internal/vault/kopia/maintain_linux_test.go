@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/kopia/kopia/repo"
+	"github.com/kopia/kopia/repo/maintenance"
 	"github.com/kopia/kopia/repo/manifest"
 	"github.com/kopia/kopia/snapshot"
 	"golang.org/x/sys/unix"
@@ -173,5 +174,19 @@ func TestSidecarLeft(t *testing.T) {
 	}
 	if _, damages := vaulttest.Read(t, tree); len(damages) > 0 {
 		t.Errorf("%v", damages)
+	}
+}
+
+// TestSweepEvery: how often full maintenance is due can be set, and stays.
+func TestSweepEvery(t *testing.T) {
+	b := mem.New()
+	r := created(t, b)
+	for _, every := range []time.Duration{24 * time.Hour, 24 * time.Hour, 12 * time.Hour} {
+		must(t, r.SweepEvery(t.Context(), every))
+		p, err := maintenance.GetParams(t.Context(), reopen(t, b))
+		must(t, err)
+		if p.FullCycle.Interval != every || !p.FullCycle.Enabled || p.Owner != "default@default" || !p.QuickCycle.Enabled {
+			t.Errorf("%+v", p)
+		}
 	}
 }

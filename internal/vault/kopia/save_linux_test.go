@@ -305,3 +305,24 @@ func TestDamagedParent(t *testing.T) {
 		t.Errorf("%d bytes were read", second.Incremental)
 	}
 }
+
+// TestCached: with an index that is kept in files, and hardly any room for them, everything is as without.
+func TestCached(t *testing.T) {
+	b := mem.New()
+	must(t, Create(t.Context(), b, Prefix("files"), Options{Password: password}))
+	source := odd(t)
+	open := func() *Repository {
+		s := &storage{near: vault.Near{Bucket: b}, prefix: Prefix("files")}
+		folder, rep, err := connect(t.Context(), s, Options{Password: password, Cache: t.TempDir(), Limit: 1 << 20}, true)
+		must(t, err)
+		r := &Repository{at: s.String(), rep: rep, storage: s, folder: folder}
+		t.Cleanup(func() { must(t, r.Close(context.WithoutCancel(t.Context()))) })
+		return r
+	}
+	save(t, open(), source)
+	again := save(t, open(), source)
+	if again.Incremental != 0 {
+		t.Errorf("%+v", again)
+	}
+	vaulttest.Compare(t, vaulttest.Disk(t, restored(t, open(), again.Snapshot.ID)), vaulttest.Disk(t, source))
+}

@@ -61,7 +61,7 @@ func saved(t testing.TB, b blob.Bucket, source string) string {
 
 func reopen(t testing.TB, b blob.Bucket) repo.Repository {
 	t.Helper()
-	folder, rep, err := connect(t.Context(), &storage{near: vault.Near{Bucket: b}, prefix: Prefix("files")}, Options{Password: password})
+	folder, rep, err := connect(t.Context(), &storage{near: vault.Near{Bucket: b}, prefix: Prefix("files")}, Options{Password: password}, false)
 	must(t, err)
 	t.Cleanup(func() { _, _ = rep.Close(context.WithoutCancel(t.Context())), os.RemoveAll(folder) })
 	return rep
