@@ -13,6 +13,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	velerov1 "hozon.dev/hozon/api/velero/v1"
 	"hozon.dev/hozon/internal/blob"
 	"hozon.dev/hozon/internal/controller"
 	"hozon.dev/hozon/internal/fail"
@@ -62,6 +63,21 @@ func (r *repositories) bucket(ctx context.Context, location string) (blob.Bucket
 	return bucket, passwords, err
 }
 
+// cacheLimit bounds the cache of a repository, as its BackupRepository says; 0: it does not.
+func (r *repositories) cacheLimit(ctx context.Context, location, namespace string) int64 {
+	var o velerov1.BackupRepository
+	name := namespace + "-" + location + "-" + velerov1.RepositoryTypeKopia
+	err := r.Live.Get(ctx, client.ObjectKey{Namespace: r.Namespace, Name: name}, &o)
+	var limit int64
+	if err == nil {
+		limit, err = controller.CacheLimit(o.Spec.RepositoryConfig)
+	}
+	if client.IgnoreNotFound(err) != nil { // a volume does not fail for it
+		r.Log.Warn("the cache of a repository has the default bound", "repository", name, "error", err)
+	}
+	return limit
+}
+
 // password is what the Secret has; nil if there is none.
 func (r *repositories) password(ctx context.Context) ([]byte, error) {
 	var secret corev1.Secret
@@ -96,7 +112,8 @@ func (r *repositories) writable(ctx context.Context, location, namespace string)
 	s.once.Do(func() {
 		if s.folder, s.err = os.MkdirTemp(r.cache, "repository-"); s.err == nil {
 			// One that is called off must not take it from the others.
-			s.repository, s.err = volume.OpenWrite(context.WithoutCancel(ctx), bucket, namespace, passwords, s.folder)
+			ctx := context.WithoutCancel(ctx)
+			s.repository, s.err = volume.OpenWith(ctx, bucket, namespace, passwords, kopia.Options{Cache: s.folder, Limit: r.cacheLimit(ctx, location, namespace)})
 		}
 	})
 	if s.err != nil {

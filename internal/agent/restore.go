@@ -103,7 +103,8 @@ func (r *restores) work(ctx context.Context, o order, p *progress) (out outcome,
 		return out, err
 	}
 	defer os.RemoveAll(cache)
-	reader := &volume.Reader{Bucket: bucket, Passwords: passwords, Cache: cache}
+	limit := r.repositories.cacheLimit(ctx, restore.Spec.BackupStorageLocation, restore.Spec.SourceNamespace)
+	reader := &volume.Reader{Bucket: bucket, Passwords: passwords, Cache: cache, Limit: limit}
 	defer reader.Close(context.WithoutCancel(ctx))
 	tree, err := reader.Open(ctx, volume.Volume{
 		Namespace:  restore.Spec.SourceNamespace,

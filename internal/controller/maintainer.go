@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -23,15 +24,16 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	velerov1 "hozon.dev/hozon/api/velero/v1"
+	"hozon.dev/hozon/internal/cluster"
 	"hozon.dev/hozon/internal/fail"
+	"hozon.dev/hozon/internal/object"
 )
 
 // Maintenance is bounded: it works through indexes and lists, which grow with the repository, and nobody waits for it.
 const (
 	maintenanceGoLimit = "900MiB"
 	maintenanceTimeout = 6 * time.Hour
-	maintenanceLook    = 2 * time.Second
-	maintenanceKept    = 3 * time.Hour // a Job that has ended, for its log
+	maintenancePause   = 2 * time.Second // after a watch that has ended
 )
 
 // MaintenanceFailure begins the message of maintenance that failed, as Velero has it.
@@ -94,39 +96,68 @@ func lastLine(text string) string {
 // MaintainJob maintains repositories in Jobs, whose pods are like the server's.
 type MaintainJob struct {
 	*Site
+	Cluster    *cluster.Client
 	Deployment string // the server's
 	ConfigMap  string // with the settings of Jobs; "": the defaults
 }
 
+var jobType = object.Type{Group: "batch", Version: "v1", Resource: "jobs", Kind: "Job", Namespaced: true}
+
 // Maintain implements Maintainer. It takes up the Job that a server before has begun.
 func (m *MaintainJob) Maintain(ctx context.Context, r *velerov1.BackupRepository) (Maintained, error) {
-	job, err := m.running(ctx, r)
+	set, err := m.settings(ctx, r)
 	if err != nil {
 		return Maintained{}, err
 	}
-	if job == nil {
-		if job, err = m.job(ctx, r); err != nil {
-			return Maintained{}, err
-		}
-		if err := m.Client.Create(ctx, job); err != nil {
-			return Maintained{}, fmt.Errorf("create Job %s: %w", job.Name, err)
+	all, err := m.jobs(ctx, r)
+	if err != nil {
+		return Maintained{}, err
+	}
+	m.tidy(ctx, all, set.kept())
+	i := slices.IndexFunc(all, func(j batchv1.Job) bool { _, over := jobEnd(&j); return !over })
+	if i >= 0 {
+		return m.wait(ctx, &all[i])
+	}
+	job, err := m.job(ctx, r, set)
+	if err != nil {
+		return Maintained{}, err
+	}
+	if err := m.Client.Create(ctx, job); err != nil {
+		return Maintained{}, fmt.Errorf("create Job %s: %w", job.Name, err)
+	}
+	done, err := m.wait(ctx, job)
+	if ctx.Err() == nil {
+		if all, problem := m.jobs(ctx, r); problem == nil { // what is not removed now is removed next time
+			m.tidy(ctx, all, set.kept())
 		}
 	}
-	return m.wait(ctx, job)
+	return done, err
 }
 
-// running is the Job for a repository that has not ended; nil: there is none.
-func (m *MaintainJob) running(ctx context.Context, r *velerov1.BackupRepository) (*batchv1.Job, error) {
+// jobs are those of a repository, the youngest first.
+func (m *MaintainJob) jobs(ctx context.Context, r *velerov1.BackupRepository) ([]batchv1.Job, error) {
 	var all batchv1.JobList
 	if err := m.Live.List(ctx, &all, client.InNamespace(m.Namespace), client.MatchingLabels{velerov1.LabelRepositoryName: velerov1.LabelValue(r.Name)}); err != nil {
 		return nil, fmt.Errorf("list Jobs: %w", err)
 	}
-	for i := range all.Items {
-		if _, over := jobEnd(&all.Items[i]); !over {
-			return &all.Items[i], nil
+	slices.SortStableFunc(all.Items, func(a, b batchv1.Job) int { return b.CreationTimestamp.Compare(a.CreationTimestamp.Time) })
+	return all.Items, nil
+}
+
+// tidy removes Jobs that have ended, and their pods, but for the youngest.
+func (m *MaintainJob) tidy(ctx context.Context, all []batchv1.Job, keep int) {
+	for i := range all {
+		if _, over := jobEnd(&all[i]); !over {
+			continue
+		}
+		if keep--; keep >= 0 {
+			continue
+		}
+		err := m.Client.Delete(ctx, &all[i], client.PropagationPolicy(metav1.DeletePropagationBackground))
+		if client.IgnoreNotFound(err) != nil {
+			m.Log.Warn("a maintenance Job that has ended was not removed", "job", all[i].Name, "error", err)
 		}
 	}
-	return nil, nil
 }
 
 func jobEnd(j *batchv1.Job) (failed, over bool) {
@@ -138,22 +169,51 @@ func jobEnd(j *batchv1.Job) (failed, over bool) {
 	return false, false
 }
 
+// wait watches a Job until it has ended.
 func (m *MaintainJob) wait(ctx context.Context, job *batchv1.Job) (Maintained, error) {
-	tick := time.NewTicker(maintenanceLook)
-	defer tick.Stop()
 	key := client.ObjectKeyFromObject(job)
 	for {
 		err := m.Live.Get(ctx, key, job)
-		if apierrors.IsNotFound(err) {
-			return Maintained{}, fmt.Errorf("somebody has deleted Job %s", key.Name)
+		if err == nil {
+			err = m.watch(ctx, job)
 		}
-		if failed, over := jobEnd(job); err == nil && over {
+		failed, over := jobEnd(job)
+		switch {
+		case apierrors.IsNotFound(err):
+			return Maintained{}, fmt.Errorf("somebody has deleted Job %s", key.Name)
+		case err == nil && over:
 			return m.result(ctx, job, failed)
 		}
 		select {
 		case <-ctx.Done():
 			return Maintained{}, context.Cause(ctx)
-		case <-tick.C:
+		case <-time.After(maintenancePause):
+		}
+	}
+}
+
+// watch brings job up to date until it has ended, or is deleted, or the watch is over.
+func (m *MaintainJob) watch(ctx context.Context, job *batchv1.Job) error {
+	if _, over := jobEnd(job); over {
+		return nil
+	}
+	events, err := m.Cluster.Watch(ctx, jobType, job.Namespace, job.ResourceVersion, cluster.WatchOptions{FieldSelector: "metadata.name=" + job.Name})
+	if err != nil {
+		return err
+	}
+	defer events.Close()
+	for {
+		e, err := events.Next()
+		if err != nil || e.Type == "DELETED" {
+			return err // whether it is gone is seen when it is read again
+		}
+		var now batchv1.Job
+		if err := json.Unmarshal(e.Object, &now); err != nil {
+			return err
+		}
+		*job = now
+		if _, over := jobEnd(job); over {
+			return nil
 		}
 	}
 }
@@ -188,7 +248,7 @@ func (m *MaintainJob) result(ctx context.Context, job *batchv1.Job, failed bool)
 }
 
 // job is Velero's: the server's pod, with another command and bounds of its own.
-func (m *MaintainJob) job(ctx context.Context, r *velerov1.BackupRepository) (*batchv1.Job, error) {
+func (m *MaintainJob) job(ctx context.Context, r *velerov1.BackupRepository, set jobSettings) (*batchv1.Job, error) {
 	var d appsv1.Deployment
 	if err := m.Live.Get(ctx, m.key(m.Deployment), &d); err != nil {
 		return nil, fmt.Errorf("read the server's Deployment %s: %w", m.Deployment, err)
@@ -198,28 +258,24 @@ func (m *MaintainJob) job(ctx context.Context, r *velerov1.BackupRepository) (*b
 		return nil, fail.Errorf(fail.Invalid, "the server's Deployment %s has no container", m.Deployment)
 	}
 	own := server.Containers[0]
-	set, err := m.settings(ctx, r)
-	if err != nil {
-		return nil, err
-	}
 	resources, err := set.Resources.requirements()
 	if err != nil {
 		return nil, err
 	}
-	once, seconds, kept := int32(0), int64(maintenanceTimeout/time.Second), int32(maintenanceKept/time.Second)
+	once, seconds := int32(0), int64(maintenanceTimeout/time.Second)
 	labels := map[string]string{velerov1.LabelRepositoryName: velerov1.LabelValue(r.Name)}
-	return &batchv1.Job{
+	job := &batchv1.Job{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: m.Namespace, Name: jobName(r.Name, m.Now()), Labels: labels,
 			OwnerReferences: []metav1.OwnerReference{{APIVersion: velerov1.Group + "/v1", Kind: "BackupRepository", Name: r.Name, UID: r.UID}},
 		},
 		Spec: batchv1.JobSpec{
-			BackoffLimit: &once, ActiveDeadlineSeconds: &seconds, TTLSecondsAfterFinished: &kept,
+			BackoffLimit: &once, ActiveDeadlineSeconds: &seconds,
 			Template: corev1.PodTemplateSpec{
 				ObjectMeta: metav1.ObjectMeta{Labels: with(set.Labels, labels), Annotations: set.Annotations},
 				Spec: corev1.PodSpec{
 					RestartPolicy: corev1.RestartPolicyNever, ServiceAccountName: server.ServiceAccountName, ImagePullSecrets: server.ImagePullSecrets,
-					SecurityContext: server.SecurityContext, PriorityClassName: cmp.Or(set.PriorityClass, server.PriorityClassName), NodeSelector: with(set.nodes(), server.NodeSelector),
+					SecurityContext: server.SecurityContext, PriorityClassName: cmp.Or(set.PriorityClass, server.PriorityClassName),
 					Tolerations: server.Tolerations, Volumes: server.Volumes,
 					Containers: []corev1.Container{{
 						Name: "velero-repo-maintenance-container", Image: own.Image, ImagePullPolicy: own.ImagePullPolicy, Command: own.Command,
@@ -231,7 +287,9 @@ func (m *MaintainJob) job(ctx context.Context, r *velerov1.BackupRepository) (*b
 				},
 			},
 		},
-	}, nil
+	}
+	set.place(&job.Spec.Template.Spec, &server)
+	return job, nil
 }
 
 // goLimit leaves some of the memory for what the runtime does not count.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -60,6 +61,7 @@ type Repositories struct {
 	Flights    *Flights
 	Maintainer Maintainer
 	Frequency  time.Duration // between two maintenances of repositories that do not say it; 0: an hour
+	ConfigMap  string        // with the settings that new repositories get; "": none
 
 	mu     sync.Mutex
 	opened map[types.UID][sha256.Size]byte // of what place; a location that has changed is another place
@@ -89,9 +91,9 @@ func (r *Repositories) inLocation(ctx context.Context, l client.Object) []reconc
 	return found
 }
 
-// placeOf tells places apart.
-func placeOf(l *velerov1.BackupStorageLocation) [sha256.Size]byte {
-	text, err := json.Marshal([]any{l.Spec.Provider, l.Spec.ObjectStorage, l.Spec.Config, l.Spec.Credential, l.Spec.AccessMode})
+// placeOf tells places, and ways to keep a repository there, apart.
+func placeOf(o *velerov1.BackupRepository, l *velerov1.BackupStorageLocation) [sha256.Size]byte {
+	text, err := json.Marshal([]any{l.Spec.Provider, l.Spec.ObjectStorage, l.Spec.Config, l.Spec.Credential, l.Spec.AccessMode, o.Spec.RepositoryConfig})
 	if err != nil {
 		return [sha256.Size]byte{}
 	}
@@ -102,7 +104,7 @@ func (r *Repositories) moved(o *velerov1.BackupRepository, l *velerov1.BackupSto
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	at, ok := r.opened[o.UID]
-	return !ok || at != placeOf(l)
+	return !ok || at != placeOf(o, l)
 }
 
 // Reconcile opens a repository if that was not done, and begins its maintenance when that is due.
@@ -117,7 +119,7 @@ func (r *Repositories) Reconcile(ctx context.Context, req reconcile.Request) (re
 	var l velerov1.BackupStorageLocation
 	err := r.Client.Get(ctx, r.key(o.Spec.BackupStorageLocation), &l)
 	if apierrors.IsNotFound(err) {
-		return r.note(ctx, &o, fail.Errorf(fail.NotFound, "backup storage location %s not found", o.Spec.BackupStorageLocation))
+		return r.note(ctx, o.DeepCopy(), &o, fail.Errorf(fail.NotFound, "backup storage location %s not found", o.Spec.BackupStorageLocation))
 	}
 	if err != nil {
 		return reconcile.Result{}, err
@@ -137,18 +139,22 @@ func (r *Repositories) Reconcile(ctx context.Context, req reconcile.Request) (re
 
 // open opens a repository, or makes it, and writes down whether that went well.
 func (r *Repositories) open(ctx context.Context, o *velerov1.BackupRepository, l *velerov1.BackupStorageLocation) (reconcile.Result, error) {
+	before := o.DeepCopy()
 	bounded, cancel := context.WithTimeout(ctx, connectTimeout)
-	err := r.connect(bounded, o, l)
+	err := r.configure(bounded, o)
+	if err == nil {
+		err = r.connect(bounded, o, l)
+	}
 	cancel()
 	if ctx.Err() != nil {
 		return reconcile.Result{}, nil
 	}
 	if err == nil {
 		r.mu.Lock()
-		r.opened[o.UID] = placeOf(l)
+		r.opened[o.UID] = placeOf(o, l)
 		r.mu.Unlock()
 	}
-	return r.note(ctx, o, err)
+	return r.note(ctx, before, o, err)
 }
 
 func (r *Repositories) connect(ctx context.Context, o *velerov1.BackupRepository, l *velerov1.BackupStorageLocation) error {
@@ -163,23 +169,29 @@ func (r *Repositories) connect(ctx context.Context, o *velerov1.BackupRepository
 	if err != nil {
 		return err
 	}
-	opened, err := ensure(ctx, st.Bucket(), o.Spec.VolumeNamespace, passwords, l.Spec.AccessMode == velerov1.BackupStorageLocationAccessModeReadOnly)
+	if l.Spec.AccessMode == velerov1.BackupStorageLocationAccessModeReadOnly {
+		return peek(ctx, st.Bucket(), o.Spec.VolumeNamespace, passwords)
+	}
+	opened, err := volume.Ensure(ctx, st.Bucket(), o.Spec.VolumeNamespace, passwords)
+	if err != nil {
+		return err
+	}
+	if every := sweepInterval(o.Spec.RepositoryConfig); every > 0 {
+		err = opened.SweepEvery(ctx, every)
+	}
+	return errors.Join(err, opened.Close(context.WithoutCancel(ctx)))
+}
+
+// peek opens a repository in a location that is only read: nothing is made there.
+func peek(ctx context.Context, b blob.Bucket, namespace string, passwords []string) error {
+	opened, err := volume.Open(ctx, b, namespace, passwords)
+	if fail.Is(err, fail.NotFound) {
+		return fail.Errorf(fail.NotFound, "%w, and the location is read-only: none is made there", err)
+	}
 	if err != nil {
 		return err
 	}
 	return opened.Close(context.WithoutCancel(ctx))
-}
-
-// ensure makes nothing in locations that are only read.
-func ensure(ctx context.Context, b blob.Bucket, namespace string, passwords []string, readOnly bool) (vault.Repository, error) {
-	if !readOnly {
-		return volume.Ensure(ctx, b, namespace, passwords)
-	}
-	opened, err := volume.Open(ctx, b, namespace, passwords)
-	if fail.Is(err, fail.NotFound) {
-		return nil, fail.Errorf(fail.NotFound, "%w, and the location is read-only: none is made there", err)
-	}
-	return opened, err
 }
 
 // passwords are those that the repositories of a location may have.
@@ -193,8 +205,7 @@ func (s *Stores) passwords(ctx context.Context, b blob.Bucket) ([]string, error)
 }
 
 // note writes what became of opening it.
-func (r *Repositories) note(ctx context.Context, o *velerov1.BackupRepository, problem error) (reconcile.Result, error) {
-	before := o.DeepCopy()
+func (r *Repositories) note(ctx context.Context, before, o *velerov1.BackupRepository, problem error) (reconcile.Result, error) {
 	if o.Spec.MaintenanceFrequency.Duration == 0 && o.Spec.MaintenanceFrequency.Bad == "" {
 		o.Spec.MaintenanceFrequency.Duration = r.frequency()
 	}
@@ -202,7 +213,8 @@ func (r *Repositories) note(ctx context.Context, o *velerov1.BackupRepository, p
 	if problem != nil {
 		o.Status.Phase, o.Status.Message = velerov1.BackupRepositoryPhaseNotReady, problem.Error()
 	}
-	if err := r.Client.Patch(ctx, o, client.MergeFrom(before)); err != nil {
+	// Who has changed its settings meanwhile is not undone.
+	if err := r.Client.Patch(ctx, o, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
 		return stale(err)
 	}
 	if problem == nil {
@@ -253,6 +265,11 @@ func (r *Repositories) maintain(ctx context.Context, o *velerov1.BackupRepositor
 	done, err := r.Maintainer.Maintain(ctx, o)
 	if ctx.Err() != nil {
 		return // whoever leads next takes it up
+	}
+	if err != nil { // it may not be what it was: it is opened again
+		r.mu.Lock()
+		delete(r.opened, o.UID)
+		r.mu.Unlock()
 	}
 	end := metav1.NewTime(r.Now())
 	entry := velerov1.BackupRepositoryMaintenanceStatus{Result: velerov1.BackupRepositoryMaintenanceSucceeded, StartTimestamp: &start, CompleteTimestamp: &end}

@@ -161,7 +161,7 @@ func (b *builder) agentRights() {
 		RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: wide.Name}})
 	b.add(roles, account, rbacv1.Role{ObjectMeta: o.meta(account), Rules: []rbacv1.PolicyRule{
 		{APIGroups: []string{velerov1.Group}, Resources: []string{"podvolumebackups", "podvolumerestores"}, Verbs: []string{"get", "list", "watch", "update", "patch"}},
-		{APIGroups: []string{velerov1.Group}, Resources: []string{"backups", "backupstoragelocations", "restores"}, Verbs: []string{"get"}},
+		{APIGroups: []string{velerov1.Group}, Resources: []string{"backuprepositories", "backups", "backupstoragelocations", "restores"}, Verbs: []string{"get"}},
 		{APIGroups: []string{""}, Resources: []string{"configmaps", "secrets"}, Verbs: []string{"get"}},
 	}})
 	b.add(binds, account, rbacv1.RoleBinding{ObjectMeta: o.meta(account), Subjects: subjects,

@@ -69,6 +69,7 @@ type Options struct {
 	ExpirePeriod      time.Duration
 	MaintainPeriod    time.Duration // of repositories that do not say it; 0: an hour
 	MaintenanceConfig string        // ConfigMap with the bounds of its Jobs
+	RepositoryConfig  string        // ConfigMap with the settings that new repositories get
 	Program           string        // this one, for maintenance where this is no pod; "": it is one
 	ProgramArgs       []string      // which cluster and namespace
 	Concurrent        int
@@ -209,7 +210,7 @@ func add(m manager.Manager, o Options, plugins *plugin.Folder) error {
 		{"tally", tallies},
 		{"verification", &controller.Verifications{Site: site, Stores: stores, Period: o.VerifyPeriod}},
 		{"repository", &controller.Repositories{
-			Site: site, Stores: stores, Flights: repositories, Maintainer: maintainer(site, o), Frequency: o.MaintainPeriod,
+			Site: site, Stores: stores, Flights: repositories, Maintainer: maintainer(site, client, o), Frequency: o.MaintainPeriod, ConfigMap: o.RepositoryConfig,
 		}},
 		{"status", &controller.Statuses{Site: site, Version: o.Version, Plugins: plugins}},
 	}
@@ -226,9 +227,9 @@ func add(m manager.Manager, o Options, plugins *plugin.Folder) error {
 }
 
 // maintainer runs Jobs where this is a pod, and processes elsewhere.
-func maintainer(site *controller.Site, o Options) controller.Maintainer {
+func maintainer(site *controller.Site, c *cluster.Client, o Options) controller.Maintainer {
 	if o.Program == "" {
-		return &controller.MaintainJob{Site: site, Deployment: "velero", ConfigMap: o.MaintenanceConfig}
+		return &controller.MaintainJob{Site: site, Cluster: c, Deployment: "velero", ConfigMap: o.MaintenanceConfig}
 	}
 	return &controller.MaintainProcess{Program: o.Program, Args: o.ProgramArgs}
 }

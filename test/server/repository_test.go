@@ -4,6 +4,7 @@ package server
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -101,26 +102,20 @@ func TestRepositoryNotReady(t *testing.T) {
 	lost := w.repository("shop", time.Hour)
 	lost.Spec.BackupStorageLocation = "later"
 	w.create(lost)
-	notReady := func(text string) func(r *velerov1.BackupRepository) bool {
-		return func(r *velerov1.BackupRepository) bool {
-			return r.Status.Phase == velerov1.BackupRepositoryPhaseNotReady && strings.Contains(r.Status.Message, text)
-		}
-	}
 	awaitRepository(w, lost, notReady("location later not found"))
 	w.create(w.location("later", w.ns, false))
 	awaitRepository(w, lost, func(r *velerov1.BackupRepository) bool { return r.Status.Phase == velerov1.BackupRepositoryPhaseReady })
 	secret := &corev1.Secret{ObjectMeta: w.meta("velero-repo-credentials"), Data: map[string][]byte{"repository-password": []byte("one's own")}}
 	w.create(secret)
 	w.create(w.repository("attic", time.Hour))
-	ready := func(r *velerov1.BackupRepository) bool { return r.Status.Phase == velerov1.BackupRepositoryPhaseReady }
-	awaitRepository(w, w.repository("attic", 0), ready)
+	awaitRepository(w, w.repository("attic", 0), isReady)
 	for _, o := range []client.Object{secret, w.repository("attic", 0)} {
 		if err := w.client.Delete(t.Context(), o); err != nil {
 			t.Fatal(err)
 		}
 	}
 	w.create(w.repository("attic", time.Hour))
-	awaitRepository(w, w.repository("attic", 0), ready)
+	awaitRepository(w, w.repository("attic", 0), isReady)
 }
 
 // TestRepositoryJob: in a pod, maintenance is a Job like the server's pod, with bounds.
@@ -137,7 +132,10 @@ func TestRepositoryJob(t *testing.T) {
 			Containers:         []corev1.Container{{Name: "velero", Image: "example.test/hozon:1", Command: []string{"/hozon"}, Args: []string{"server"}}},
 		}},
 	}})
-	w.create(&corev1.ConfigMap{ObjectMeta: w.meta("jobs"), Data: map[string]string{"global": `{"podResources":{"memoryLimit":"512Mi","cpuRequest":"100m"},"podLabels":{"a":"b"}}`}})
+	w.create(&corev1.ConfigMap{ObjectMeta: w.meta("jobs"), Data: map[string]string{
+		"global":             `{"podResources":{"memoryLimit":"768Mi","cpuRequest":"100m","ephemeralStorageLimit":"2Gi"},"podLabels":{"a":"b"},"loadAffinity":[{"nodeSelector":{"matchLabels":{"size":"small"}}}]}`,
+		"shop-default-kopia": `{"podResources":{"memoryLimit":"512Mi"},"loadAffinity":[{"nodeSelector":{"matchExpressions":[{"key":"gpu","operator":"DoesNotExist"}]}}]}`,
+	}})
 	w.env = append(w.env, "KUBERNETES_SERVICE_HOST=127.0.0.1")
 	w.serve("--repo-maintenance-job-configmap=jobs")
 	w.create(w.repository("shop", time.Second))
@@ -154,7 +152,94 @@ func TestRepositoryJob(t *testing.T) {
 	pod := job.Spec.Template.Spec
 	c := pod.Containers[0]
 	if !strings.HasPrefix(job.Name, "shop-default-kopia-maintain-job-") || c.Image != "example.test/hozon:1" || pod.ServiceAccountName != "velero" || c.Args[0] != "repo-maintenance" ||
-		c.Resources.Limits.Memory().String() != "512Mi" || c.Resources.Requests.Cpu().String() != "100m" || job.Spec.Template.Labels["a"] != "b" {
+		c.Resources.Limits.Memory().String() != "512Mi" || c.Resources.Requests.Cpu().String() != "100m" || c.Resources.Limits.StorageEphemeral().String() != "2Gi" || job.Spec.Template.Labels["a"] != "b" {
 		t.Errorf("%+v", job)
+	}
+	if a := pod.Affinity; a == nil || len(a.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution.NodeSelectorTerms) != 1 ||
+		fmt.Sprint(a.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution.NodeSelectorTerms[0].MatchExpressions) != "[{gpu DoesNotExist []}]" {
+		t.Errorf("%+v", a)
+	}
+}
+
+// TestRepositoryConfig: a new repository gets what the ConfigMap says of its type, as with Velero. What it says wrongly is told, and taken up when it is mended.
+func TestRepositoryConfig(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts servers")
+	}
+	w := newWorld(t)
+	settings := &corev1.ConfigMap{ObjectMeta: w.meta("repositories"), Data: map[string]string{"kopia": `{"cacheLimitMB": 50, "fullMaintenanceInterval": "yearlyGC"}`}}
+	w.create(settings)
+	w.serve("--backup-repository-configmap=repositories")
+	w.create(w.repository("shop", time.Hour))
+	awaitRepository(w, w.repository("shop", 0), notReady(`"yearlyGC": known are eagerGC, fastGC, normalGC`))
+	edit(w, settings, func(c *corev1.ConfigMap) {
+		c.Data["kopia"] = `{"cacheLimitMB": 50, "fullMaintenanceInterval": "normalGC"}`
+	})
+	edit(w, w.repository("shop", 0), func(r *velerov1.BackupRepository) { r.Annotations = map[string]string{"look": "again"} })
+	r := awaitRepository(w, w.repository("shop", 0), isReady)
+	if c := r.Spec.RepositoryConfig; len(c) != 2 || c["cacheLimitMB"] != "50" || c["fullMaintenanceInterval"] != "normalGC" {
+		t.Errorf("%v", c)
+	}
+	edit(w, w.repository("shop", 0), func(r *velerov1.BackupRepository) { r.Spec.RepositoryConfig["cacheLimitMB"] = "much" })
+	awaitRepository(w, w.repository("shop", 0), notReady(`cacheLimitMB "much": expected a number of MB`))
+}
+
+// TestRepositoryTrouble: a repository that was lost, damaged or is out of reach after it had been Ready is told by the next maintenance, with the way out, by
+// `repo get` and `repo describe`; and it is Ready again when it is back.
+func TestRepositoryTrouble(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts servers")
+	}
+	w := newWorld(t)
+	w.serve()
+	w.create(w.repository("shop", time.Second))
+	awaitRepository(w, w.repository("shop", 0), func(r *velerov1.BackupRepository) bool { return isReady(r) && len(r.Status.RecentMaintenance) > 0 })
+	file := filepath.Join(w.s3.BucketDir(w.ns), "kopia/shop/kopia.repository")
+	whole, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	put := func(content []byte) {
+		t.Helper()
+		if err := os.WriteFile(file, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tt := range []struct {
+		name  string
+		spoil func()
+		text  string
+	}{
+		{"damaged", func() { put([]byte("{")) }, "kopia.repository: "},
+		{"gone", func() {
+			if err := os.Remove(file); err != nil {
+				t.Fatal(err)
+			}
+		}, "kopia.repository is missing, but there are other objects of a repository: bring it back from a copy of the bucket"},
+		{"out of reach", func() { put(whole); w.s3.Stop() }, "connection refused"},
+	} {
+		tt.spoil()
+		edit(w, w.repository("shop", 0), func(r *velerov1.BackupRepository) { r.Annotations = map[string]string{"look": tt.name} })
+		awaitRepository(w, w.repository("shop", 0), notReady(tt.text))
+		for _, verb := range []string{"get", "describe"} {
+			if out := w.hozon(nil, "repo", verb); !strings.Contains(out, tt.text) || !strings.Contains(out, "NotReady") {
+				t.Errorf("%s: repo %s:\n%s", tt.name, verb, out)
+			}
+		}
+	}
+	if err := w.s3.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	edit(w, w.repository("shop", 0), func(r *velerov1.BackupRepository) { r.Annotations = map[string]string{"look": "again"} })
+	awaitRepository(w, w.repository("shop", 0), isReady)
+}
+
+func isReady(r *velerov1.BackupRepository) bool {
+	return r.Status.Phase == velerov1.BackupRepositoryPhaseReady
+}
+
+func notReady(text string) func(*velerov1.BackupRepository) bool {
+	return func(r *velerov1.BackupRepository) bool {
+		return r.Status.Phase == velerov1.BackupRepositoryPhaseNotReady && strings.Contains(r.Status.Message, text)
 	}
 }

@@ -11,6 +11,9 @@ import (
 // passOn registers the flags that become the server's, under the same names, when they are given.
 func passOn(f *pflag.FlagSet) {
 	f.Duration("garbage-collection-frequency", 0, "How often the deletion of an expired backup that could not be deleted is tried again.")
+	f.Duration("default-repo-maintain-frequency", 0, "How often repositories are maintained that do not say it; 0: every hour.")
+	f.String("backup-repository-configmap", "", "ConfigMap with the settings that new repositories get.")
+	f.String("repo-maintenance-job-configmap", "", "ConfigMap with the bounds of the Jobs that maintain repositories.")
 	f.Int("concurrent-backups", 0, "How many backups run at the same time.")
 	f.Bool("schedule-skip-immediately", false, "Schedules that do not say it do not make up for a time that they have missed.")
 	f.Bool("default-volumes-to-fs-backup", false, "Back up the files of all pod volumes.")
@@ -18,7 +21,8 @@ func passOn(f *pflag.FlagSet) {
 }
 
 var passedOn = []string{
-	"garbage-collection-frequency", "concurrent-backups", "schedule-skip-immediately", "default-volumes-to-fs-backup", "default-snapshot-move-data",
+	"garbage-collection-frequency", "default-repo-maintain-frequency", "backup-repository-configmap", "repo-maintenance-job-configmap", "concurrent-backups",
+	"schedule-skip-immediately", "default-volumes-to-fs-backup", "default-snapshot-move-data",
 }
 
 func addPlain(f *pflag.FlagSet, name, value, usage string) {
@@ -44,14 +48,11 @@ var ignored = []struct{ name, value, why string }{
 	{"use-node-agent-windows", "false", "there is no node agent for Windows"},
 	{"node-agent-disable-host-path", "false", "the agent reaches volumes through the node's folders; without --use-node-agent there is none"},
 	{"csi-snapshot-early-frequent-polling", "false", "nothing polls"},
-	{"default-repo-maintain-frequency", "0s", "there are no repositories yet"},
-	{"keep-latest-maintenance-jobs", "0", "there are no repositories yet"},
-	{"maintenance-job-cpu-request", "", "there are no repositories yet"},
-	{"maintenance-job-mem-request", "", "there are no repositories yet"},
-	{"maintenance-job-cpu-limit", "", "there are no repositories yet"},
-	{"maintenance-job-mem-limit", "", "there are no repositories yet"},
-	{"backup-repository-configmap", "", "there are no repositories yet"},
-	{"repo-maintenance-job-configmap", "", "there are no repositories yet"},
+	{"keep-latest-maintenance-jobs", "0", "the ConfigMap of --repo-maintenance-job-configmap says it, as with Velero 1.18"},
+	{"maintenance-job-cpu-request", "", "the ConfigMap of --repo-maintenance-job-configmap says it, as with Velero 1.18"},
+	{"maintenance-job-mem-request", "", "the ConfigMap of --repo-maintenance-job-configmap says it, as with Velero 1.18"},
+	{"maintenance-job-cpu-limit", "", "the ConfigMap of --repo-maintenance-job-configmap says it, as with Velero 1.18"},
+	{"maintenance-job-mem-limit", "", "the ConfigMap of --repo-maintenance-job-configmap says it, as with Velero 1.18"},
 	{"disable-informer-cache", "false", "restores ask the API server"},
 	{"item-block-worker-count", "0", "objects are saved from one listing"},
 	{"apply", "true", "the installation is always applied"},

@@ -63,7 +63,7 @@ func (o *options) addFlags(f *pflag.FlagSet, e *env.Env) {
 var ignored = []struct{ name, value, why string }{
 	{"resource-timeout", "10m", "nothing is prepared that could take long"},
 	{"data-mover-prepare-timeout", "30m", "no pod has to be prepared"},
-	{"backup-repository-configmap", "", "indexes are kept for as long as a repository is in use"},
+	{"backup-repository-configmap", "", "what bounds the cache of a repository is read in its BackupRepository"},
 	{"features", "", "those that exist are always on"},
 }
 

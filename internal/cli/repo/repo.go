@@ -4,7 +4,6 @@
 package repo
 
 import (
-	"cmp"
 	"encoding/json"
 
 	"github.com/dustin/go-humanize"
@@ -16,7 +15,7 @@ import (
 )
 
 var noun = env.Noun[*velerov1.BackupRepository]{
-	Word: "backup-repository", Kind: "BackupRepository", Table: table,
+	Word: "backup-repository", Kind: "BackupRepository", Table: table, Describe: describe,
 	Served: env.Served[*velerov1.BackupRepository]{List: velero.Repositories.List, Get: velero.Repositories.Get},
 }
 
@@ -27,18 +26,20 @@ func New(e *env.Env) *cobra.Command {
 		Aliases: []string{"repos", "backup-repository", "backup-repositories"},
 		Short:   "Look at the repositories with the data of volumes",
 	}
-	c.AddCommand(noun.Get(e, "get", "  hozon repo get"))
+	c.AddCommand(
+		noun.Get(e, "get", "  hozon repo get"),
+		noun.Description(e, "describe", "Say what repositories hold, how they are maintained, and what is wrong with them", "  hozon repo describe shop-default-kopia"),
+	)
 	return c
 }
 
-func table(_ *env.Env, repositories []*velerov1.BackupRepository) env.Table {
+func table(e *env.Env, repositories []*velerov1.BackupRepository) env.Table {
 	t := env.Table{Columns: []string{"NAME", "STATUS", "LAST MAINTENANCE", "LOGICAL", "STORED", "RECLAIMABLE", "COUNTED"}}
 	for _, r := range repositories {
-		last := "<never>"
-		if r.Status.LastMaintenanceTime != nil {
-			last = env.TimeText(r.Status.LastMaintenanceTime)
+		row := []any{r.Name, string(phase(r)), last(r)}
+		if text := trouble(r); text != "" {
+			e.Say("%s: %s", r.Name, text)
 		}
-		row := []any{r.Name, cmp.Or(string(r.Status.Phase), string(velerov1.BackupRepositoryPhaseNew)), last}
 		t.Rows = append(t.Rows, append(row, usage(r)...))
 	}
 	return t

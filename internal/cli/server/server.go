@@ -81,6 +81,7 @@ func (o *options) addFlags(f *pflag.FlagSet) {
 	f.BoolVar(&o.SkipSchedules, "schedule-skip-immediately", false, "Schedules that do not say it do not make up for a time that they have missed.")
 	f.DurationVar(&o.MaintainPeriod, "default-repo-maintain-frequency", 0, "How often repositories are maintained that do not say it; 0: every hour.")
 	f.StringVar(&o.MaintenanceConfig, "repo-maintenance-job-configmap", "", "ConfigMap with the bounds of the Jobs that maintain repositories.")
+	f.StringVar(&o.RepositoryConfig, "backup-repository-configmap", "", "ConfigMap with the settings that new repositories get: cacheLimitMB and fullMaintenanceInterval.")
 	f.IntVar(&o.Concurrent, "concurrent-backups", 3, "How many backups run at the same time.")
 	f.BoolVar(&o.LeaderElection, "leader-elect", true, "Work only while leading among the servers of the namespace.")
 	f.StringSliceVar(&o.Disabled, "disable-controllers", nil, "Controllers that are not started.")
@@ -100,7 +101,6 @@ var ignored = []struct{ name, value, why string }{
 	{"uploader-type", "kopia", "files of volumes are saved with kopia"},
 	{"max-concurrent-k8s-connections", "30", "calls adapt to what the API server takes"},
 	{"item-block-worker-count", "1", "objects are saved from one listing"},
-	{"backup-repository-configmap", "", "the caches of repositories are bounded, and new ones are swept every six hours (Velero's eagerGC)"},
 }
 
 func ignore(f *pflag.FlagSet) {

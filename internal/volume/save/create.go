@@ -87,9 +87,8 @@ func (r *saving) connect(ctx context.Context, b *velerov1.PodVolumeBackup) error
 				velerov1.LabelRepositoryType:  velerov1.LabelValue(b.Spec.UploaderType),
 			},
 		},
-		Spec: velerov1.BackupRepositorySpec{
+		Spec: velerov1.BackupRepositorySpec{ // how often it is maintained is up to the server that looks after it
 			VolumeNamespace: b.Spec.Pod.Namespace, BackupStorageLocation: b.Spec.BackupStorageLocation, RepositoryType: b.Spec.UploaderType,
-			MaintenanceFrequency: velerov1.Duration{Duration: or(r.Maintenance, defaultMaintenance)},
 		},
 	})
 	if err != nil && !fail.Is(err, fail.Exists) {

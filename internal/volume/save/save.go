@@ -22,17 +22,12 @@ import (
 // Saver has volumes saved. Its fields are set before the first use and not changed.
 type Saver struct {
 	order.Desk[velerov1.PodVolumeBackup]
-	// Maintenance is the time between two rounds of it in repositories that are new; 0: an hour.
-	Maintenance time.Duration
 	// Connect bounds the wait for a repository; 0: ten minutes.
 	Connect time.Duration
 }
 
-// The defaults of a Saver.
-const (
-	defaultMaintenance = time.Hour
-	defaultConnect     = 10 * time.Minute
-)
+// defaultConnect is how long a Saver waits for a repository.
+const defaultConnect = 10 * time.Minute
 
 func or(d, otherwise time.Duration) time.Duration {
 	if d > 0 {
