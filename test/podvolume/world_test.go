@@ -73,6 +73,13 @@ func newWorld(t *testing.T, fixture string) *world {
 			t.Fatalf("the reference data must lie in ../shared/fixtures beside the repository: %v", err)
 		}
 	}
+	w.location()
+	return w
+}
+
+// location makes the world's folder known to its server.
+func (w *world) location() {
+	w.t.Helper()
 	second := velerov1.Duration{Duration: time.Second}
 	w.apply(&velerov1.BackupStorageLocation{
 		TypeMeta:   metav1.TypeMeta{APIVersion: velerov1.APIVersion, Kind: "BackupStorageLocation"},
@@ -82,7 +89,6 @@ func newWorld(t *testing.T, fixture string) *world {
 			ObjectStorage: &velerov1.ObjectStorageLocation{Bucket: "bucket"}, Config: map[string]string{"fspath": w.root},
 		},
 	})
-	return w
 }
 
 func port(t *testing.T) *daemon.Port {
@@ -95,7 +101,7 @@ func port(t *testing.T) *daemon.Port {
 	return p
 }
 
-// prepare builds the program, gives images to the node, and defines the kinds.
+// prepare builds the program, and furnishes the cluster of all tests.
 func prepare(t *testing.T, c *clustertest.Cluster) (string, error) {
 	folder, err := os.MkdirTemp(c.Dir, "program-") // goes with the cluster
 	if err != nil {
@@ -107,26 +113,31 @@ func prepare(t *testing.T, c *clustertest.Cluster) (string, error) {
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build: %w\n%s", err, out)
 	}
+	return program, furnish(t, c, program)
+}
+
+// furnish gives images to a node, and defines the kinds in its cluster.
+func furnish(t *testing.T, c *clustertest.Cluster, program string) error {
 	busybox, err := c.BusyboxImage(t.Context())
 	if err != nil {
-		return "", err
+		return err
 	}
 	old := busybox
 	old.Name, old.Entrypoint = fixtureImage, []string{"/bin/sh"}
 	own := clustertest.Image{Name: image, Files: []clustertest.File{{Path: "hozon", From: program}, {Path: "velero-restore-helper", LinkTo: "hozon"}}}
 	for _, i := range []clustertest.Image{busybox, old, own} {
 		if err := c.LoadImage(t.Context(), i); err != nil {
-			return "", err
+			return err
 		}
 	}
 	for _, args := range [][]string{
 		{"apply", "--server-side", "-f", "../../deploy/crd"}, {"wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"},
 	} {
 		if out, err := c.Kubectl(t.Context(), args...).CombinedOutput(); err != nil {
-			return "", fmt.Errorf("kubectl %q: %w\n%s", args, err, out)
+			return fmt.Errorf("kubectl %q: %w\n%s", args, err, out)
 		}
 	}
-	return program, nil
+	return nil
 }
 
 func (w *world) kubectl(stdin string, args ...string) string {

@@ -27,12 +27,13 @@ type Agents struct {
 
 	namespace string
 	count     int
-	ready     map[string]bool // by node
+	ready     map[string]bool   // by node
+	idle      map[string]string // pods of agents that are there and do not work, by node
 }
 
 // FindAgents looks for the node agents of a server.
 func FindAgents(ctx context.Context, server velero.Client) (*Agents, error) {
-	a := &Agents{namespace: server.Namespace, ready: map[string]bool{}}
+	a := &Agents{namespace: server.Namespace, ready: map[string]bool{}, idle: map[string]string{}}
 	body, err := server.Cluster.List(ctx, podType, cluster.ListOptions{Namespace: server.Namespace, LabelSelector: agentSelector})
 	if err != nil {
 		return nil, err
@@ -46,6 +47,8 @@ func FindAgents(ctx context.Context, server velero.Client) (*Agents, error) {
 		a.count++
 		if ok {
 			a.ready[p.Spec.NodeName] = true
+		} else if p.Spec.NodeName != "" {
+			a.idle[p.Spec.NodeName] = p.Name
 		}
 		if len(p.Spec.Containers) > 0 {
 			a.Image, a.Config = p.Spec.Containers[0].Image, configOf(p.Spec.Containers[0].Args)
@@ -76,15 +79,21 @@ func (a *Agents) Check(node string) error {
 		return nil
 	case a.count == 0:
 		return fail.Errorf(fail.NotFound, "no node agent runs in namespace %s: install it with `hozon install --use-node-agent`", a.namespace)
+	case a.idle[node] != "":
+		return fail.Errorf(fail.NotFound, "the node agent on node %s is not ready: if the node is down (`kubectl get node %s`), bring it back and do this again; else `kubectl describe pod -n %s %s` says why",
+			node, node, a.namespace, a.idle[node])
 	}
-	return fail.Errorf(fail.NotFound, "the node agent on node %s is not ready: see `kubectl get pods -n %s -l %s -o wide`; the DaemonSet node-agent may need a toleration for the node",
+	return fail.Errorf(fail.NotFound, "no node agent is on node %s: see `kubectl get pods -n %s -l %s -o wide`; the DaemonSet node-agent may need a toleration for the node",
 		node, a.namespace, agentSelector)
 }
 
 // Any says why nothing can be ordered on any node.
 func (a *Agents) Any() error {
-	if len(a.ready) > 0 {
+	switch {
+	case len(a.ready) > 0:
 		return nil
+	case a.count > 0:
+		return fail.Errorf(fail.NotFound, "no node agent is ready: see `kubectl get pods -n %s -l %s -o wide`", a.namespace, agentSelector)
 	}
 	return a.Check("")
 }

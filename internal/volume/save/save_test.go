@@ -63,7 +63,7 @@ func newWorld(t *testing.T) *world {
 }
 
 func (w *world) saver() *Saver {
-	return &Saver{Connect: 5 * time.Second, Desk: order.Desk[velerov1.PodVolumeBackup]{
+	return &Saver{Connect: 10 * time.Second, Desk: order.Desk[velerov1.PodVolumeBackup]{
 		Kind: order.Backups, Server: w.server, Now: time.Now, Log: slog.New(slog.DiscardHandler),
 	}}
 }
@@ -208,16 +208,16 @@ func TestEachForItself(t *testing.T) {
 	go w.repository(t.Context(), "shop", velerov1.BackupRepositoryPhaseReady)
 	go w.repository(t.Context(), "locked", velerov1.BackupRepositoryPhaseNotReady)
 	s := w.saver()
-	s.Timeout = 3 * time.Second
+	s.Timeout = 10 * time.Second
 	got := w.save(t.Context(), s,
 		w.wanted("shop", "good-1", "a"), w.wanted("shop", "bad", "a"), w.wanted("shop", "good-2", "a"), w.wanted("shop", "good-off", "b"), w.wanted("shop", "good-nowhere", "c"),
 		w.wanted("locked", "good-locked", "a"), w.wanted("unknown", "good-unknown", "a"), w.wanted("shop", "slow", "a"), w.wanted("shop", "deleted", "a"))
 	w.expect(got, map[string]string{
 		"good-1": "Completed s-good-1", "good-2": "Completed s-good-2", "bad": "Failed : the disk is gone",
-		"good-off": "none: the node agent on node b is not ready", "good-nowhere": "none: the node agent on node c is not ready",
+		"good-off": "none: the node agent on node b is not ready", "good-nowhere": "none: no node agent is on node c",
 		"good-locked":  "none: the repository of namespace locked cannot be used (BackupRepository " + w.server.Namespace + "/locked-default-kopia): as it is told",
-		"good-unknown": "none: the repository of namespace unknown: no server has looked after BackupRepository " + w.server.Namespace + "/unknown-default-kopia for 5s",
-		"slow":         "Canceled : it took longer than 3s: raise --fs-backup-timeout",
+		"good-unknown": "none: the repository of namespace unknown: no server has looked after BackupRepository " + w.server.Namespace + "/unknown-default-kopia for 10s",
+		"slow":         "Canceled : it took longer than 10s: raise --fs-backup-timeout",
 		"deleted":      "somebody deleted PodVolumeBackup",
 	})
 }
@@ -228,9 +228,9 @@ func TestAgentDies(t *testing.T) {
 	w.agent("agent-b", "b", true)
 	go w.repository(t.Context(), "shop", velerov1.BackupRepositoryPhaseReady)
 	s := w.saver()
-	s.Lost = time.Second
+	s.Lost = 5 * time.Second
 	got := w.save(t.Context(), s, w.wanted("shop", "stuck", "a"), w.wanted("shop", "last", "a"), w.wanted("shop", "good", "b"))
-	const gone = "Failed : the node agent on node a has been gone for 1s"
+	const gone = "Failed : the node agent on node a has been gone for 5s"
 	w.expect(got, map[string]string{"stuck": gone, "last": gone, "good": "Completed"})
 	all, err := velero.VolumeBackups.List(t.Context(), w.server, "")
 	if err != nil {
