@@ -67,6 +67,7 @@ func (s *Saver) Save(ctx context.Context, hosts []*host.Host, w io.Writer) (*bun
 	if err != nil {
 		return nil, err
 	}
+	defer archive.Release()
 	if err := s.saveEtcd(ctx, members, out, archive); err != nil {
 		return nil, err
 	}

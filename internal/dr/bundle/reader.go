@@ -4,7 +4,6 @@ package bundle
 
 import (
 	"archive/tar"
-	"bufio"
 	"bytes"
 	"context"
 	"crypto/sha256"
@@ -43,12 +42,26 @@ type Bundle struct {
 	inflate io.ReadCloser // kept for the next one
 }
 
-// readAhead is in one piece, because an age file is opened in pieces of 64 KiB, each time with a buffer for one.
-const readAhead = 1 << 20
+// stream is the tar of a whole archive.
+type stream struct {
+	*ahead
+	packed *ahead
+}
 
-// ahead is the whole archive, read in large pieces.
-func ahead(ctx context.Context, r io.ReaderAt, size int64) io.Reader {
-	return bufio.NewReaderSize(cancelled{ctx, io.NewSectionReader(r, 0, size)}, readAhead)
+func openStream(ctx context.Context, r io.ReaderAt, size int64) (*stream, error) {
+	packed := readAhead(cancelled{ctx, io.NewSectionReader(r, 0, size)})
+	gz, err := gzip.NewReader(packed)
+	if err != nil {
+		packed.Close()
+		return nil, err
+	}
+	gz.Multistream(false)
+	return &stream{readAhead(gz), packed}, nil
+}
+
+func (s *stream) Close() {
+	s.ahead.Close()
+	s.packed.Close()
 }
 
 // SnapshotBody is the SHA-256 of etcd's snapshot but for the 32 bytes at its end, in which etcd says what it should be.
@@ -64,12 +77,12 @@ func Is(head []byte) bool { return len(head) >= 2 && head[0] == 0x1f && head[1] 
 // every file but the manifest.
 func Open(ctx context.Context, r io.ReaderAt, size int64, visit func(*tar.Header, io.Reader) error) (*Bundle, error) {
 	b := &Bundle{r: r, size: size, places: map[string]place{}, cache: map[int][]byte{}}
-	gz, err := gzip.NewReader(ahead(ctx, r, size))
+	all, err := openStream(ctx, r, size)
 	if err != nil {
 		return nil, b.explain(ctx, err)
 	}
-	gz.Multistream(false)
-	counted := &counter{r: gz}
+	defer all.Close()
+	counted := &counter{r: all}
 	seen, err := b.scan(tar.NewReader(counted), counted, visit)
 	if err == nil {
 		_, err = io.Copy(io.Discard, io.LimitReader(counted, 1<<20))
@@ -161,12 +174,12 @@ func (b *Bundle) readManifest(r io.Reader, size int64) error {
 
 // Walk reads the archive once more and shows every entry but the manifest, with all that the machine's tar said of it. The reader is valid during the call.
 func (b *Bundle) Walk(ctx context.Context, each func(*tar.Header, io.Reader) error) error {
-	gz, err := gzip.NewReader(ahead(ctx, b.r, b.size))
+	all, err := openStream(ctx, b.r, b.size)
 	if err != nil {
 		return b.explain(ctx, err)
 	}
-	gz.Multistream(false)
-	t := tar.NewReader(gz)
+	defer all.Close()
+	t := tar.NewReader(all)
 	for {
 		h, err := t.Next()
 		if err != nil {

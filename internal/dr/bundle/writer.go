@@ -9,6 +9,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -75,7 +76,7 @@ func (w *Writer) Close(m *Manifest) error {
 	if err := w.tar.Flush(); err != nil {
 		return err
 	}
-	if err := w.blocks.flush(); err != nil { // the manifest has to list the block with the last files, too
+	if err := errors.Join(w.blocks.flush(), w.blocks.wait()); err != nil { // the manifest has to list the block with the last files, too
 		return err
 	}
 	m.Format, m.Files = Format, w.files
@@ -93,11 +94,20 @@ func (w *Writer) Close(m *Manifest) error {
 	return w.blocks.close()
 }
 
-// blocks is a gzip member made of pieces that do not refer to each other.
+// Release waits until nothing is written any more. Who gives up before Close calls it before what is written to is closed.
+func (w *Writer) Release() { _ = w.blocks.wait() }
+
+// blocks is a gzip member made of pieces that do not refer to each other. One is packed and written while the next one is filled.
 type blocks struct {
+	open    []byte
+	spare   []byte
+	packing chan error // nil: nothing is being packed
+	failed  error      // the first error of what was
+
+	// What follows belongs to who packs, until wait returns.
 	out     io.Writer
 	deflate *flate.Writer
-	open    []byte
+	store   *flate.Writer // for what does not become smaller
 	list    []Block
 	offset  int64
 	plain   int64
@@ -108,9 +118,12 @@ type blocks struct {
 var gzipHead = []byte{0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255}
 
 func newBlocks(w io.Writer) (*blocks, error) {
-	b := &blocks{out: w, open: make([]byte, 0, blockSize)}
+	b := &blocks{out: w, open: make([]byte, 0, blockSize), spare: make([]byte, 0, blockSize)}
 	var err error
 	if b.deflate, err = flate.NewWriter(nil, 2); err != nil {
+		return nil, err
+	}
+	if b.store, err = flate.NewWriter(nil, flate.NoCompression); err != nil {
 		return nil, err
 	}
 	return b, b.put(gzipHead)
@@ -141,26 +154,72 @@ type toOut struct{ *blocks }
 
 func (t toOut) Write(p []byte) (int, error) { return len(p), t.put(p) }
 
+// flush begins to pack what there is.
 func (b *blocks) flush() error {
 	if len(b.open) == 0 {
 		return nil
 	}
-	b.list = append(b.list, Block{Offset: b.offset, Plain: b.plain})
-	b.deflate.Reset(toOut{b})
-	if _, err := b.deflate.Write(b.open); err != nil {
+	if err := b.wait(); err != nil {
 		return err
 	}
-	if err := b.deflate.Flush(); err != nil {
-		return err
-	}
-	b.crc = crc32.Update(b.crc, crc32.IEEETable, b.open)
-	b.plain += int64(len(b.open))
-	b.open = b.open[:0]
+	full, ended := b.open, make(chan error, 1)
+	b.open, b.spare, b.packing = b.spare[:0], full, ended
+	go func() { ended <- b.pack(full) }()
 	return nil
 }
 
+// wait waits for the block that is being packed.
+func (b *blocks) wait() error {
+	if b.packing != nil {
+		if err := <-b.packing; b.failed == nil {
+			b.failed = err
+		}
+		b.packing = nil
+	}
+	return b.failed
+}
+
+func (b *blocks) pack(p []byte) error {
+	b.list = append(b.list, Block{Offset: b.offset, Plain: b.plain})
+	z := b.deflate
+	if random(p) {
+		z = b.store
+	}
+	z.Reset(toOut{b})
+	if _, err := z.Write(p); err != nil {
+		return err
+	}
+	if err := z.Flush(); err != nil {
+		return err
+	}
+	b.crc = crc32.Update(b.crc, crc32.IEEETable, p)
+	b.plain += int64(len(p))
+	return nil
+}
+
+// random says whether bytes look like what is encrypted or compressed already: in a sample of them each value is about as frequent as any other.
+func random(p []byte) bool {
+	const samples, run = 64, 64
+	if len(p) < 4*samples*run {
+		return false
+	}
+	var count [256]int
+	for i := range samples {
+		from := i * (len(p) - run) / (samples - 1)
+		for _, c := range p[from : from+run] {
+			count[c]++
+		}
+	}
+	squares := 0
+	for _, n := range count {
+		squares += n * n
+	}
+	// Chi-square: 255 with a deviation of 23 where all are as frequent, 10,000 and more in text.
+	return squares*256/(samples*run)-samples*run < 450
+}
+
 func (b *blocks) close() error {
-	if err := b.flush(); err != nil {
+	if err := errors.Join(b.flush(), b.wait()); err != nil {
 		return err
 	}
 	end := []byte{3, 0} // an empty final block

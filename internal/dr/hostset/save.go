@@ -206,6 +206,7 @@ func (s *Saver) write(ctx context.Context, h *host.Host, plan Plan, w io.Writer)
 	if err != nil {
 		return err
 	}
+	defer archive.Release()
 	if s.Notes != "" {
 		if err := archive.AddBytes(notesFile, []byte(s.Notes)); err != nil {
 			return err
