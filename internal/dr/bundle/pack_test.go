@@ -161,7 +161,10 @@ func BenchmarkSealed(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	var read *Bundle
+	read, err := Open(b.Context(), opened, opened.Size, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
 	b.Run("open", func(b *testing.B) {
 		b.SetBytes(int64(len(p)))
 		for b.Loop() {

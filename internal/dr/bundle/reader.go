@@ -4,27 +4,20 @@ package bundle
 
 import (
 	"archive/tar"
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"hash"
 	"io"
 	"path"
 	"strings"
-	"sync"
 
-	"github.com/klauspost/compress/flate"
 	"github.com/klauspost/compress/gzip"
 
 	"hozon.dev/hozon/internal/fail"
 )
-
-// cached is how many inflated blocks are kept: 16 MiB.
-const cached = 64
 
 // Bundle is an archive that was opened.
 type Bundle struct {
@@ -35,11 +28,7 @@ type Bundle struct {
 	places map[string]place
 	body   [sha256.Size]byte // hash of the snapshot without the one that it ends with
 
-	mu      sync.Mutex
-	cache   map[int][]byte
-	order   []int         // of the cache, oldest first
-	packed  []byte        // the block that is inflated
-	inflate io.ReadCloser // kept for the next one
+	cache cache
 }
 
 // stream is the tar of a whole archive.
@@ -76,7 +65,7 @@ func Is(head []byte) bool { return len(head) >= 2 && head[0] == 0x1f && head[1] 
 // Open reads an archive of size bytes once from the beginning to the end and compares every file in it with the manifest. visit, which may be nil, sees
 // every file but the manifest.
 func Open(ctx context.Context, r io.ReaderAt, size int64, visit func(*tar.Header, io.Reader) error) (*Bundle, error) {
-	b := &Bundle{r: r, size: size, places: map[string]place{}, cache: map[int][]byte{}}
+	b := &Bundle{r: r, size: size, places: map[string]place{}}
 	all, err := openStream(ctx, r, size)
 	if err != nil {
 		return nil, b.explain(ctx, err)
@@ -256,50 +245,6 @@ func (p plain) ReadAt(out []byte, off int64) (int, error) {
 	return done, nil
 }
 
-// copy copies from one block what follows from; at its end that is io.EOF. Others may read at the same time.
-func (b *Bundle) copy(out []byte, i, from int) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	block, err := b.block(i)
-	if err != nil {
-		return 0, err
-	}
-	if from >= len(block) {
-		return 0, io.EOF
-	}
-	return copy(out, block[from:]), nil
-}
-
-// block inflates one block, or has it. Its memory is used again for others, so mu has to be held until it has been read.
-func (b *Bundle) block(i int) ([]byte, error) {
-	if have := b.cache[i]; have != nil {
-		return have, nil
-	}
-	if i >= len(b.Manifest.Blocks) {
-		return nil, fail.Errorf(fail.Corrupt, "the manifest has no block %d", i)
-	}
-	var buffer []byte
-	if len(b.order) == cached {
-		buffer = b.cache[b.order[0]][:0]
-		delete(b.cache, b.order[0])
-		b.order = b.order[1:]
-	}
-	if cap(buffer) < blockSize {
-		buffer = make([]byte, 0, blockSize)
-	}
-	in, err := b.open(i)
-	if err != nil {
-		return nil, fmt.Errorf("read block %d of the archive: %w", i, err)
-	}
-	n, err := io.ReadFull(in, buffer[:blockSize])
-	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return nil, fmt.Errorf("inflate block %d of the archive: %w", i, err)
-	}
-	b.cache[i] = buffer[:n]
-	b.order = append(b.order, i)
-	return buffer[:n], nil
-}
-
 // bodySum also keeps the hash of all but the last 32 bytes.
 type bodySum struct {
 	hash.Hash
@@ -317,34 +262,6 @@ func (s *bodySum) Write(p []byte) (int, error) {
 	}
 	s.left -= int64(len(p))
 	return s.Hash.Write(p)
-}
-
-// maxPacked bounds a block as it is stored: deflate makes nothing longer than this.
-const maxPacked = blockSize + blockSize/8
-
-// open reads a block into memory, up to where the next one begins, and makes it ready to be inflated.
-func (b *Bundle) open(i int) (io.Reader, error) {
-	all := b.Manifest.Blocks
-	end := b.size
-	if i+1 < len(all) {
-		end = all[i+1].Offset
-	}
-	length := min(end-all[i].Offset, maxPacked)
-	if length < 0 {
-		return nil, fail.Errorf(fail.Corrupt, "it would begin behind the end")
-	}
-	if b.packed == nil {
-		b.packed = make([]byte, maxPacked)
-	}
-	if n, err := b.r.ReadAt(b.packed[:length], all[i].Offset); int64(n) < length {
-		return nil, err
-	}
-	from := bytes.NewReader(b.packed[:length])
-	if b.inflate == nil {
-		b.inflate = flate.NewReader(from)
-		return b.inflate, nil
-	}
-	return b.inflate, b.inflate.(flate.Resetter).Reset(from, nil)
 }
 
 type counter struct {
