@@ -156,6 +156,28 @@ func TestServerCancel(t *testing.T) {
 	w.awaitBackup("free", velerov1.BackupPhaseCompleted)
 }
 
+// TestServerCancelRestore cancels a restore whose store hangs.
+func TestServerCancelRestore(t *testing.T) {
+	w := newWorld(t)
+	w.serve()
+	edit(w, w.location("default", w.ns, true), func(l *velerov1.BackupStorageLocation) {
+		l.Spec.ValidationFrequency = &velerov1.Duration{Duration: time.Hour} // or it would be found out that the store hangs
+	})
+	w.awaitLocation("default", velerov1.BackupStorageLocationPhaseAvailable)
+	w.create(w.backup("base"))
+	w.awaitBackup("base", velerov1.BackupPhaseCompleted)
+	w.freezeStore()
+	w.create(w.restore("hangs", "base", w.app+"-r"))
+	await(w, w.restore("hangs", "", ""), &velerov1.RestoreList{}, func(r *velerov1.Restore) bool { return r.Status.Phase == velerov1.RestorePhaseInProgress })
+	began := time.Now()
+	w.hozon([]string{"Request to cancel restore"}, "restore", "cancel", "hangs")
+	if r := w.awaitRestore("hangs", velerov1.RestorePhaseFailed); !strings.Contains(r.Status.FailureReason, "cancelled by the user") {
+		t.Errorf("hangs: %s", r.Status.FailureReason)
+	}
+	t.Logf("from the command to the end: %v", time.Since(began))
+	w.thawStore()
+}
+
 // TestServerStoreGone takes the store away for ten seconds, in the middle of an upload: connections are made, and then they break.
 func TestServerStoreGone(t *testing.T) {
 	w := newWorld(t)
