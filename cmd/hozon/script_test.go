@@ -17,10 +17,10 @@ import (
 	"hozon.dev/hozon/internal/cluster/clustertest"
 )
 
-// TestMain makes this test binary be hozon, and velero, when a script calls it so.
+// TestMain makes this test binary be hozon, velero, and a plugin of kubectl, when a script calls it so.
 func TestMain(m *testing.M) {
 	command := func() { os.Exit(run()) }
-	testscript.Main(m, map[string]func(){"hozon": command, "velero": command})
+	testscript.Main(m, map[string]func(){"hozon": command, "velero": command, "kubectl-hozon": command})
 }
 
 // commands are those that the scripts have beyond testscript's own.
