@@ -7,6 +7,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -18,6 +20,8 @@ import (
 	velerov1 "hozon.dev/hozon/api/velero/v1"
 	"hozon.dev/hozon/internal/fail"
 	"hozon.dev/hozon/internal/vault"
+	"hozon.dev/hozon/internal/vault/kopia"
+	"hozon.dev/hozon/internal/velero"
 )
 
 // claimAnnotation is how the server notes the claim behind a pod's volume. The snapshot goes by the claim then, so that the next one is built upon it
@@ -92,6 +96,9 @@ func (b *backups) work(ctx context.Context, o order, p *progress) (out outcome, 
 		return out, folder.explain(err)
 	}
 	out.snapshot, out.bytes, out.incremental = saved.Snapshot.ID, saved.Snapshot.Bytes, saved.Incremental
+	if velero.Attempts(backup) > 1 {
+		b.forgetTwins(ctx, repository, saved.Snapshot.ID, backup)
+	}
 	if saved.Lost > 0 {
 		return out, fail.Errorf(fail.Unknown, "%d files could not be read, the others are saved: %s", saved.Lost, named(saved, false))
 	}
@@ -102,6 +109,35 @@ func (b *backups) work(ctx context.Context, o order, p *progress) (out outcome, 
 		out.note = fmt.Sprintf("%s: %d files changed or vanished while it was saved: %s", place(o), saved.Failed, named(saved, true))
 	}
 	return out, nil
+}
+
+// forgetTwins removes the snapshots of attempts before this one, which were saved and not recorded: the agent died in between, and nobody else would ever remove them.
+// What is older than the order is not of it.
+func (b *backups) forgetTwins(ctx context.Context, repository *kopia.Repository, id string, backup *velerov1.PodVolumeBackup) {
+	all, err := repository.Snapshots(ctx)
+	var twins []string
+	if i := slices.IndexFunc(all, func(s vault.Snapshot) bool { return s.ID == id }); i >= 0 {
+		for _, s := range all {
+			if s.ID != id && s.Path == all[i].Path && maps.Equal(ofOrder(s.Tags, backup), ofOrder(all[i].Tags, backup)) && !s.Time.Before(backup.CreationTimestamp.Time) {
+				twins = append(twins, s.ID)
+			}
+		}
+	}
+	if len(twins) > 0 {
+		err = errors.Join(err, repository.Forget(ctx, twins...))
+	}
+	if err != nil {
+		b.Log.Warn("what attempts before have saved of a volume was not removed", "object", "PodVolumeBackup/"+backup.Name, "snapshots", twins, "error", err)
+	}
+}
+
+// ofOrder are the tags of a snapshot that its order gave it.
+func ofOrder(tags map[string]string, backup *velerov1.PodVolumeBackup) map[string]string {
+	out := map[string]string{}
+	for name := range backup.Spec.Tags {
+		out[name] = tags[name]
+	}
+	return out
 }
 
 func (b *backups) options(o *velerov1.PodVolumeBackup) (vault.SaveOptions, error) {

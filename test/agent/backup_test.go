@@ -20,6 +20,7 @@ import (
 	velerov1 "hozon.dev/hozon/api/velero/v1"
 	"hozon.dev/hozon/internal/blob/dir"
 	"hozon.dev/hozon/internal/cluster/clustertest"
+	"hozon.dev/hozon/internal/vault"
 	"hozon.dev/hozon/internal/vault/vaulttest"
 	"hozon.dev/hozon/internal/volume"
 )
@@ -240,6 +241,66 @@ func TestCancel(t *testing.T) {
 	}
 	end := w.saved(next)
 	w.wantCompleted(string(end.Status.Phase), end.Status.Message)
+}
+
+// TestTwin: an agent that died after it had saved a volume, and before it said so, has left a snapshot that nobody knows. The next one removes it, and no other.
+func TestTwin(t *testing.T) {
+	w := newWorld(t)
+	w.repository(standard)
+	pod := w.start(w.pod("app", emptyDir("disk")))
+	folder := w.in(pod, onDisk, "disk")
+	fill(t, folder, 3, 1000)
+	b := w.order("left", pod, "disk", "")
+	other := w.order("other", pod, "disk", "")
+	other.Spec.Tags["backup"] = "another"
+	bucket, err := dir.Open(w.bucket, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	save := func(of *velerov1.PodVolumeBackup) string {
+		t.Helper()
+		r, err := volume.OpenWrite(t.Context(), bucket, w.app, []string{standard}, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		saved, err := r.Save(t.Context(), folder, vault.Source{Namespace: w.app, Pod: pod.Name, Volume: "disk", Tags: of.Spec.Tags}, vault.SaveOptions{})
+		if err == nil {
+			err = r.Close(t.Context())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return saved.Snapshot.ID
+	}
+	older := save(b)                    // by somebody who orders by hand, with the same tags
+	time.Sleep(1100 * time.Millisecond) // times of objects are whole seconds
+	w.create(b)
+	of := save(other)
+	twin := save(b)
+	b.Annotations = map[string]string{velerov1.AnnotationAttempt: "1", velerov1.AnnotationRun: "of one that is gone"}
+	b.Status.Phase = velerov1.PodVolumeBackupPhaseInProgress
+	if err := w.client.Update(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	w.agent()
+	end := w.saved(b)
+	w.wantCompleted(string(end.Status.Phase), end.Status.Message)
+	r, err := volume.Open(t.Context(), bucket, w.app, []string{standard})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close(t.Context())
+	all, err := r.Snapshots(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]bool{}
+	for _, s := range all {
+		got[s.ID] = true
+	}
+	if len(got) != 3 || !got[older] || !got[of] || !got[end.Status.SnapshotID] || got[twin] || end.Annotations[velerov1.AnnotationAttempt] != "2" {
+		t.Errorf("there are %v, older %s, of another backup %s, twin %s, attempt %s: %s", got, older, of, twin, end.Annotations[velerov1.AnnotationAttempt], end.Status.SnapshotID)
+	}
 }
 
 // TestKill: an agent that is killed in the middle is followed by one that does it again; the third death is the last.

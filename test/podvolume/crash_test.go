@@ -131,19 +131,37 @@ func (p *plant) killMover() {
 // later strikes at a random moment of what takes about so long and has begun.
 func (p *plant) later(victim, what string, began time.Time, takes time.Duration) {
 	p.t.Helper()
-	at := time.Duration(p.random.Int64N(int64(takes)))
-	if strings.HasPrefix(victim, "mover") { // it is there for a part of the time
+	at, since := time.Duration(p.random.Int64N(int64(takes))), "its beginning"
+	switch {
+	case strings.HasPrefix(victim, "mover"): // it is there for a part of the time
 		p.awaitMover(what)
-		at = time.Duration(p.random.Int64N(int64(takes / 2)))
-		began = time.Now()
+		at, since, began = time.Duration(p.random.Int64N(int64(takes/2))), "its mover", time.Now()
+	case victim == "agent" || p.random.IntN(2) == 0: // files move for a part of the time
+		p.awaitMove(what)
+		at, since, began = time.Duration(p.random.Int64N(int64(time.Second))), "its files began to move", time.Now()
 	}
 	time.Sleep(at - time.Since(began))
-	p.last = fmt.Sprintf("%s: %s killed after %s of about %s", what, victim, at.Round(time.Millisecond), takes.Round(time.Millisecond))
+	p.last = fmt.Sprintf("%s, which takes about %s: %s killed %s after %s", what, takes.Round(time.Millisecond), victim, at.Round(time.Millisecond), since)
 	p.strike(victim)
 }
 
-func (p *plant) awaitMover(restore string) {
+// awaitMove waits until files of a run move, or it has ended.
+func (p *plant) awaitMove(what string) {
 	p.t.Helper()
+	kind, name, _ := strings.Cut(what, " ")
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
+		orders := p.kubectl("", "-n", p.ns, "get", "podvolumebackups,podvolumerestores", "-l", "velero.io/"+kind+"-name="+name, "-o", "jsonpath={.items[*].status.phase}")
+		if strings.Contains(orders, "InProgress") || p.kubectl("", "-n", p.ns, "get", kind, name, "-o", "jsonpath={.status.completionTimestamp}") != "" {
+			return
+		}
+	}
+	p.t.Fatalf("no files of %s move, and it does not end", what)
+}
+
+// awaitMover waits until a restore has its mover.
+func (p *plant) awaitMover(what string) {
+	p.t.Helper()
+	_, restore, _ := strings.Cut(what, " ")
 	var r velerov1.Restore
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		if p.kubectl("", "get", "pod", "-A", "-l", moverLabel, "-o", "name") != "" {
