@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	velerov1 "hozon.dev/hozon/api/velero/v1"
+	"hozon.dev/hozon/internal/cluster/clustertest"
 	"hozon.dev/hozon/internal/store"
 	"hozon.dev/hozon/internal/vault/vaulttest"
 )
@@ -139,4 +140,22 @@ func TestUnreachable(t *testing.T) {
 	told := w.hozon(0, "backup", "describe", "b", "--details")
 	contains(t, told, "PartiallyFailed", "volume lost of pod "+w.app+"/away", "the node agent on node "+node+" is not ready: if the node is down (`kubectl get node "+node+"`)",
 		w.app+"/here: kept (size: 4")
+}
+
+// TestNoSuchNode: volumes of a workload for nodes that are not in the cluster are told of with that cause, and the rest is restored.
+func TestNoSuchNode(t *testing.T) {
+	w := newWorld(t, "")
+	label := w.app + "/disks"
+	w.kubectl("", "label", "node", clustertest.NodeName, label+"=fast")
+	w.class("local-disk", 2)
+	w.yaml(strings.Replace(keeper, "      terminationGracePeriodSeconds: 0\n", "      terminationGracePeriodSeconds: 0\n      nodeSelector: {"+label+": fast}\n", 1))
+	w.awaitPod(w.app, "keeper-0")
+	w.all("--resource-timeout", "15s")
+	w.hozon(0, "backup", "create", "b", "--include-namespaces", w.app, "--snapshot-volumes=false", "--wait")
+	w.kubectl("", "label", "node", clustertest.NodeName, label+"-")
+	other := w.app + "-other"
+	w.hozon(3, "restore", "create", "r", "--from-backup", "b", "--namespace-mappings", w.app+":"+other, "--wait")
+	contains(t, w.hozon(0, "restore", "describe", "r"), "PersistentVolumeClaim data did not get all of its files", "didn't match Pod's node affinity/selector", "the saved pod asks for a node")
+	w.kubectl("", "-n", other, "get", "configmap", "settings")
+	w.settled()
 }

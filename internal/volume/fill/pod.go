@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -84,7 +85,7 @@ func (f *Filler) awaitPod(ctx context.Context, pod *corev1.Pod, runs func(*corev
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
 	case bound.Err() != nil:
-		return nil, fail.Errorf(fail.Unknown, "pod %s/%s did not start with its volumes within %s%s%s", pod.Namespace, pod.Name, limit, colon(why), f.unbound(ctx, pod))
+		return nil, fail.Errorf(fail.Unknown, "pod %s/%s did not start with its volumes within %s%s%s", pod.Namespace, pod.Name, limit, colon(why), f.remedy(ctx, pod, why))
 	}
 	return nil, err
 }
@@ -97,6 +98,14 @@ func colon(text string) string {
 }
 
 var claimType = object.Type{Version: "v1", Resource: "persistentvolumeclaims", Kind: "PersistentVolumeClaim", Namespaced: true}
+
+// remedy is the way out for a pod that does not start.
+func (f *Filler) remedy(ctx context.Context, pod *corev1.Pod, why string) string {
+	if strings.Contains(why, "didn't match Pod's node affinity/selector") { // the scheduler's words; claims that wait for the pod are no cause then
+		return "; the saved pod asks for a node (nodeSelector, node affinity) that this cluster does not have: give one these labels, and restore again"
+	}
+	return f.unbound(ctx, pod)
+}
 
 // unbound names the claims of a pod that have no volume, and the way out.
 func (f *Filler) unbound(ctx context.Context, pod *corev1.Pod) string {
