@@ -24,7 +24,7 @@ const profileEnv = "BENCH_PROFILE"
 
 func childMain(args []string) int {
 	if folder := os.Getenv(profileEnv); folder != "" {
-		if f, err := os.Create(filepath.Join(folder, args[0]+".pprof")); err == nil {
+		if f, err := os.Create(filepath.Join(folder, fmt.Sprintf("%s-%d.pprof", args[0], os.Getpid()))); err == nil {
 			defer f.Close()
 			if pprof.StartCPUProfile(f) == nil {
 				defer pprof.StopCPUProfile()
