@@ -27,6 +27,9 @@ func (h *Host) Growing(ctx context.Context, paths []string, each func(*tar.Heade
 	return h.files(ctx, paths, []string{"sh", "-c", `"$@"; [ $? -le 1 ]`, "sh"}, each)
 }
 
+// tarScript runs tar, in the order of names where it knows one: that of RHEL 7, with which OpenShift 3.11 runs, does not.
+const tarScript = `s=; if tar --sort=name --version >/dev/null 2>&1; then s=--sort=name; fi; exec tar $s "$@"`
+
 func (h *Host) files(ctx context.Context, paths, through []string, each func(*tar.Header, io.Reader) error) error {
 	if len(paths) == 0 {
 		return nil
@@ -40,8 +43,8 @@ func (h *Host) files(ctx context.Context, paths, through []string, each func(*ta
 	pr, pw := io.Pipe()
 	done := make(chan error, 1)
 	go func() {
-		argv := append(slices.Clone(through), "tar", "--create", "--file=-", "--format=posix", "--numeric-owner", "--xattrs", "--selinux", "--acls",
-			"--directory=/", "--sort=name", "--warning=no-file-ignored", "--")
+		argv := append(slices.Clone(through), "sh", "-c", tarScript, "tar", "--create", "--file=-", "--format=posix", "--numeric-owner", "--xattrs", "--selinux", "--acls",
+			"--directory=/", "--warning=no-file-ignored", "--")
 		argv = append(argv, relative(paths)...)
 		err := h.Stream(ctx, nil, pw, argv...)
 		pw.CloseWithError(err)

@@ -104,7 +104,7 @@ const (
 exec tar --extract --file=- --directory="$1/new" --same-owner --numeric-owner --preserve-permissions --xattrs --xattrs-include='*' --selinux --acls`
 	listScript  = `set -e; umask 077; cat >"$1/$2"`
 	placeScript = `set -e; umask 077; cd /; a=$1
-keep="--null --no-recursion --verbatim-files-from --xattrs --xattrs-include=* --selinux --acls --numeric-owner"
+keep="--null --no-recursion --xattrs --xattrs-include=* --selinux --acls --numeric-owner"
 mkdir -p "$a/old"; : >"$a/there"
 xargs -0 -r sh -c 'for p do if [ -e "$p" ] || [ -L "$p" ]; then printf "%s\0" "$p"; fi; done' sh <"$a/list" >"$a/there"
 set -f
