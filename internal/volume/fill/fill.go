@@ -102,7 +102,12 @@ func (f *Filler) Claims(ctx context.Context, like corev1.PodSpec, wanted []*vele
 		return
 	}
 	defer f.remove(context.WithoutCancel(ctx), &pod)
-	f.through(ctx, &pod, moverRuns, wanted, done)
+	f.through(ctx, &pod, moverRuns, wanted, func(i int, made *velerov1.PodVolumeRestore, err error) {
+		if errors.Is(err, errGone) {
+			err = fmt.Errorf("somebody deleted pod %s/%s, through which it was being filled: delete the claim, and restore again", namespace, pod.Name)
+		}
+		done(i, made, err)
+	})
 }
 
 // unfilled tells of the claims of which a run before has seen the end, and returns the others.
