@@ -178,6 +178,9 @@ func TestCSI(t *testing.T) {
 
 // TestLossy: a volume whose file system forgets owners, or has no attributes, gets its files and a warning that names it.
 func TestLossy(t *testing.T) {
+	if _, err := os.Stat("/dev/fuse"); err != nil {
+		t.Skipf("this kernel has no FUSE: %v", err)
+	}
 	w := newWorld(t, "")
 	w.driver()
 	w.deployCSI("csi-lossy")
