@@ -4,7 +4,6 @@ package crd
 
 import (
 	"encoding/json"
-	"fmt"
 	"strings"
 	"testing"
 
@@ -132,7 +131,7 @@ func TestOdd(t *testing.T) {
 			t.Errorf("%d of %d objects of kind %s are listed: %v", len(items), taken, kind, err)
 		}
 		for _, item := range items {
-			text := fmt.Sprintf("%s", encode(t, item))
+			text := string(encode(t, item))
 			if strings.Contains(text, "2026-11-20t") || strings.Contains(text, "21z") {
 				t.Errorf("%s is read with a date as it was: %s", kind, text)
 			}
