@@ -302,9 +302,24 @@ func (w *world) open() *store.Store {
 // class makes a storage class of the node's folders, and so many free volumes of it. Claims of it are bound when somebody wants to use them.
 func (w *world) class(name string, volumes int) {
 	w.t.Helper()
+	w.free()
 	w.kubectl(fmt.Sprintf("{apiVersion: storage.k8s.io/v1, kind: StorageClass, metadata: {name: %s}, provisioner: kubernetes.io/no-provisioner, volumeBindingMode: WaitForFirstConsumer}", name), "apply", "-f", "-")
 	for i := range volumes {
 		w.volume(name, i)
+	}
+}
+
+// free removes what earlier tests left waiting: a claim of theirs would be given a volume of this one, and this one a volume whose folder is gone.
+func (w *world) free() {
+	w.t.Helper()
+	in := func(phase, field, kind string) []string {
+		return strings.Fields(w.kubectl("", "get", kind, "-A", "-o", `jsonpath={range .items[?(@.status.phase=="`+phase+`")]}{`+field+`}{"\n"}{end}`))
+	}
+	for _, namespace := range in("Pending", ".metadata.namespace", "persistentvolumeclaims") {
+		w.kubectl("", "delete", "namespace", namespace, "--ignore-not-found", "--timeout=120s")
+	}
+	for _, volume := range in("Available", ".metadata.name", "persistentvolumes") {
+		w.kubectl("", "delete", "persistentvolume", volume, "--ignore-not-found", "--timeout=120s")
 	}
 }
 
