@@ -15,10 +15,9 @@ const (
 	mostCalls  = 64
 	window     = 32 // answers between two looks at the latency
 
-	// The calls that wait in front of the server, by estimate, between which the limit stays as it is. They are what others wait behind: a
-	// server of two cores is kept busy by few, and is one on which 8 to 16 made a neighbour's slowest calls take four times as long as alone. With fewer
-	// than 5 the neighbour gains nothing, and a restore spends a quarter more of the processor on going to sleep and waking up.
-	fewWaiting, manyWaiting = 5.0, 10.0
+	// The calls that wait in front of the server, by estimate, between which the limit stays as it is. They are what others wait behind, and what keeps a
+	// server busy: with 5 to 10 a restore took a sixth longer on two cores, and a neighbour's slowest calls 18 ms instead of 25 (5 alone); see doc/performance.md.
+	fewWaiting, manyWaiting = 8.0, 16.0
 )
 
 // callKind is what calls have in common that take equally long when nothing is in their way.
