@@ -152,7 +152,8 @@ func TestOneRevision(t *testing.T) {
 // objects are as large as they get, to make pages of a hundred of them, and writing 90 MB takes its time.
 func TestPages(t *testing.T) {
 	c := open(t, clustertest.Shared(t))
-	ns := clustertest.Shared(t).Namespace(t)
+	const ns = "a-pages" // before every other one: the first item of a kind says how many the first page may have
+	create(t, c, "v1/namespaces", "", `{"metadata":{"name":"`+ns+`"}}`)
 	define(t, c, "page.example.com", "bigs", "Big", "Namespaced", "v1")
 	pad := strings.Repeat("p", 1_000_000)
 	for i := range 60 {
@@ -174,7 +175,7 @@ func TestPages(t *testing.T) {
 	}
 	grown := int64(heap.most - heap.before)
 	t.Logf("the heap grew by %d MiB", grown>>20)
-	if grown > 32<<20 {
+	if grown > 16<<20 {
 		t.Errorf("the heap grew by %d bytes for %d bytes of items", grown, result.Bytes)
 	}
 	for _, resource := range []string{"configmaps", "bigs"} {
@@ -213,9 +214,10 @@ func (h *heapSink) Add(it collect.Item) error {
 }
 
 func heapInUse() uint64 {
+	runtime.GC() // what is garbage depends on the machine's load
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	return m.HeapInuse
+	return m.HeapAlloc
 }
 
 // A user who may read one namespace gets it at one revision, and the rest as problems.
