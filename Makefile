@@ -48,11 +48,13 @@ peers: # what tests run against; built before go test counts its time
 	@tools/build tools/gen sigs.k8s.io/controller-tools/cmd/controller-gen controller-gen >/dev/null
 	@tools/build tools/proto google.golang.org/protobuf/cmd/protoc-gen-go protoc-gen-go >/dev/null
 	@tools/build tools/proto . proto >/dev/null
+	@tools/build tools/test gotest.tools/gotestsum gotestsum >/dev/null
 	@tools/build test/plugin/program . velero-plugin-example >/dev/null
 
 .PHONY: test
 test: peers check ## Everything: real API servers, a real S3 server, the command line, the fixtures
-	$(GO) test -timeout 30m ./...
+	$$(tools/build tools/test gotest.tools/gotestsum gotestsum) --format standard-quiet --hide-summary skipped \
+	  --rerun-fails=1 --rerun-fails-max-failures 3 --rerun-fails-run-root-test --packages ./... -- -timeout 30m
 
 .PHONY: crash
 crash: peers ## Break everything: each store operation, 50 kills each, outages, storms (minutes)
