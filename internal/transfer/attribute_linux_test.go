@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -57,5 +58,30 @@ func TestNoPlace(t *testing.T) {
 	}
 	if !refused(unix.ENOTSUP) || !refused(unix.ENOSYS) || !refused(unix.EPERM) || refused(unix.EIO) || refused(nil) {
 		t.Error("what is refused and what is lost is mixed up")
+	}
+}
+
+// TestLongAttribute: an attribute that the target cannot keep is that file's problem, and no full disk, though the file system says so.
+func TestLongAttribute(t *testing.T) {
+	needRoot(t)
+	from, to := t.TempDir(), t.TempDir()
+	must(t, unix.Mount("tmpfs", from, "tmpfs", 0, "size=4m"))
+	t.Cleanup(func() { must(t, unix.Unmount(from, unix.MNT_DETACH)) })
+	for _, name := range []string{"a", "b", "c"} {
+		must(t, os.WriteFile(filepath.Join(from, name), []byte(name), 0o600))
+	}
+	must(t, unix.Setxattr(filepath.Join(from, "b"), "user.long", make([]byte, 60_000), 0))
+	if probe := filepath.Join(to, "probe"); !errors.Is(errors.Join(os.WriteFile(probe, nil, 0o600), unix.Setxattr(probe, "user.long", make([]byte, 60_000), 0), os.Remove(probe)), unix.ENOSPC) {
+		t.Skip("the file system of the temporary folder keeps long attributes")
+	}
+	stats, err := connect(t, Request{Local: to, Path: from}, -1)
+	must(t, err)
+	if stats.Failed != 1 || len(stats.Problems) != 1 || !strings.Contains(stats.Problems[0].Text, "attribute user.long: its 60000 bytes are more than this file system keeps with a file") {
+		t.Errorf("%+v", stats)
+	}
+	for _, name := range []string{"a", "c"} {
+		if got, err := os.ReadFile(filepath.Join(to, name)); err != nil || string(got) != name {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
 	}
 }

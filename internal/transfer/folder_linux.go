@@ -201,11 +201,19 @@ func (f folder) setXattrs(name string, have, want []Xattr) error {
 		switch {
 		case errors.Is(err, errors.ErrUnsupported):
 			unsupported = err
+		case errors.Is(err, unix.ENOSPC) && f.room():
+			return fmt.Errorf("attribute %s: its %d bytes are more than this file system keeps with a file", x.Name, len(x.Value))
 		case err != nil:
 			return err
 		}
 	}
 	return unsupported
+}
+
+// room says whether blocks are free: some file systems say that the disk is full when only a file's attributes are.
+func (f folder) room() bool {
+	var s unix.Statfs_t
+	return unix.Fstatfs(f.fd, &s) == nil && s.Bavail > 1
 }
 
 // openFile opens a file to read it; a pipe in its place is no trap.

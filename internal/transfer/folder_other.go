@@ -23,6 +23,7 @@ func (f folder) open(string) (folder, error)                   { return folder{n
 func (f folder) close()                                        {}
 func (f folder) names() ([]string, error)                      { return nil, errLinux }
 func (f folder) stat(string, bool) (Entry, error)              { return Entry{}, errLinux }
+func (f folder) xattrs(string) ([]Xattr, error)                { return nil, errLinux }
 func (f folder) setXattrs(string, []Xattr, []Xattr) error      { return errLinux }
 func (f folder) openFile(string) (*os.File, error)             { return nil, errLinux }
 func (f folder) createFile(string, bool) (*os.File, error)     { return nil, errLinux }
