@@ -231,6 +231,9 @@ func (r *run) collect(ctx context.Context) error {
 			return fail.Errorf(fail.Transient, "%w; --consistency=require does not allow a revision for each kind: try again when the cluster is quieter, or raise the API server's --etcd-compaction-interval", collect.ErrExpired)
 		}
 		err := r.attempt(ctx, a.exact)
+		if errors.Is(err, errHooked) {
+			err = r.attemptFrozen(ctx, a.exact)
+		}
 		if !errors.Is(err, collect.ErrExpired) {
 			if err == nil && !a.exact {
 				r.report.Warnings = append(r.report.Warnings, report.Note{Text: a.note})
@@ -241,6 +244,18 @@ func (r *run) collect(ctx context.Context) error {
 	return collect.ErrExpired
 }
 
+// attemptFrozen begins anew, with the hooks of the pods that the listing came upon.
+func (r *run) attemptFrozen(ctx context.Context, exact bool) error {
+	r.log.info("there are pods with hooks: running these first, then listing anew")
+	if err := r.lookForHooks(ctx); err != nil {
+		return err
+	}
+	if err := r.freeze(ctx); err != nil {
+		return err
+	}
+	return r.attempt(ctx, exact)
+}
+
 // attempt streams one listing through the archive into the store, then stores the index.
 func (r *run) attempt(ctx context.Context, exact bool) error {
 	r.reset()
@@ -249,6 +264,9 @@ func (r *run) attempt(ctx context.Context, exact bool) error {
 	_, err := r.draft.Put(ctx, store.Archive, func(w io.Writer) error {
 		sink = newSink(w, r.backup.Status.StartTimestamp.Time, r.Observe)
 		sink.refused = r.refused
+		if r.unlooked {
+			sink.hooked = r.sets.Backup
+		}
 		sink.wantPods = r.source == nil && (r.byFiles() || len(r.policies.Rules) > 0)
 		sink.bodies, sink.wantClaims = r.options.Snapshots != nil, r.source == nil
 		result, err := r.list(ctx, exact, sink)

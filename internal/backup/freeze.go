@@ -22,10 +22,11 @@ const thawTime = 2 * time.Minute
 
 // hooks are the state of a run's hooks, in the order in which it is filled.
 type hooks struct {
-	sets    *hook.Sets
-	hooked  []hooked // the ordered ones first
-	ordered int      // so many of them
-	owes    bool     // a debt is recorded
+	sets     *hook.Sets
+	unlooked bool     // no pod was looked at: the first one that has hooks ends the listing
+	hooked   []hooked // the ordered ones first
+	ordered  int      // so many of them
+	owes     bool     // a debt is recorded
 
 	mu      sync.Mutex
 	results []report.Hook

@@ -5,6 +5,7 @@ package backup
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -33,18 +34,39 @@ type hooked struct {
 // podPage is how many pods, or claims, are looked at in one request.
 const podPage = 1000
 
-// findHooked finds the pods that have hooks, before anything is done. What is wrong with the hooks of the spec is fail.Invalid.
+// errHooked ends a listing: pods have hooks, and none of them has run.
+var errHooked = errors.New("there are pods with hooks")
+
+// findHooked finds the pods that have hooks, before anything is done. What is wrong with the hooks of the spec is fail.Invalid. Where only annotations can
+// give a pod hooks, no pod is looked at yet: their metadata are an eighth of all that a backup would read, and the listing comes upon the annotations anyway.
 func (r *run) findHooked(ctx context.Context) error {
 	var err error
 	if r.sets, err = hook.ForBackup(r.backup.Spec.Hooks, r.types); err != nil {
 		return err
 	}
-	ordered, err := filter.Ordered(r.backup.Spec.OrderedResources, r.types)
-	if err != nil {
+	if _, err := r.orderedPods(); err != nil {
 		return err
 	}
 	if r.filter.Type(podType) != filter.Yes {
 		return nil
+	}
+	if len(r.backup.Spec.Hooks.Resources) == 0 && !r.filter.HasSelector() {
+		r.unlooked = true
+		return nil
+	}
+	return r.lookForHooks(ctx)
+}
+
+func (r *run) orderedPods() ([]object.Ref, error) {
+	ordered, err := filter.Ordered(r.backup.Spec.OrderedResources, r.types)
+	return ordered[podType.GroupResource()], err
+}
+
+func (r *run) lookForHooks(ctx context.Context) error {
+	r.unlooked = false
+	ordered, err := r.orderedPods()
+	if err != nil {
+		return err
 	}
 	names, err := r.podsWithHooks(ctx)
 	if err != nil {
@@ -65,7 +87,7 @@ func (r *run) findHooked(ctx context.Context) error {
 	if err := r.sets.Unfit(pods); err != nil {
 		return err
 	}
-	r.sortHooked(ordered[podType.GroupResource()])
+	r.sortHooked(ordered)
 	return nil
 }
 

@@ -162,6 +162,9 @@ func find(types []object.Type, groupResource string) (object.Type, bool) {
 // request is what collect is asked for.
 func (r *run) request(exact bool) collect.Request {
 	req := collect.Request{Types: r.types, Filter: r.filter, Exact: exact, GroupLabel: r.backup.Spec.VolumeGroupSnapshotLabelKey}
+	if r.unlooked {
+		req.First = podType.GroupResource()
+	}
 	if r.options.Consistency == Require {
 		req.Consistency = collect.Require
 	}

@@ -31,9 +31,10 @@ type sink struct {
 	index   archive.IndexSummary
 	observe Observer
 	done    atomic.Int64
-	objects atomic.Int64          // as done, each once, whatever the number of its versions
-	refused map[object.Ref]string // not to be saved
-	bodies  bool                  // of volumes are kept, too
+	objects atomic.Int64                       // as done, each once, whatever the number of its versions
+	refused map[object.Ref]string              // not to be saved
+	bodies  bool                               // of volumes are kept, too
+	hooked  func(object.Ref, object.Head) bool // a pod may have hooks, of which none has run: it ends the listing; nil: none does
 
 	wantClaims bool // what is asked of claims is kept
 	wantPods   bool // all pods with volumes are kept, not only those that name some
@@ -59,6 +60,9 @@ type lane struct {
 func (l *lane) Add(it collect.Item) error {
 	if _, ok := l.sink.refused[it.Ref]; ok {
 		return nil
+	}
+	if l.sink.hooked != nil && it.Ref.Group == "" && it.Ref.Resource == podType.Resource && l.sink.hooked(it.Ref, it.Head) {
+		return errHooked
 	}
 	err := l.lane.Add(archive.Item{Ref: it.Ref, Version: it.Type.Version, Kind: it.Type.Kind, Preferred: it.Type.Preferred, Body: it.Body})
 	if fail.Is(err, fail.Exists) { // the same object by two ways: one copy is enough

@@ -68,6 +68,8 @@ type Request struct {
 	// Exact reads every kind at one revision. Without it each kind is read at one of its own.
 	Exact    bool
 	Parallel int // lanes; 0: 2, which leave room for others in a small API server
+	// First is the group-resource that is listed before others; "": what takes longest.
+	First string
 	// GroupLabel is the label whose value claims share that are taken together; "": none.
 	GroupLabel string
 }

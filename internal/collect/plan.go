@@ -69,9 +69,19 @@ func (r *run) tasks(waves [][]object.Type, probes []probed, from, to string) ([]
 			}
 		}
 		// The longest work first, so that no lane is left alone with it at the end.
-		slices.SortStableFunc(out[i], func(a, b task) int { return cmp.Compare(b.weight, a.weight) })
+		slices.SortStableFunc(out[i], func(a, b task) int {
+			return cmp.Or(cmp.Compare(r.early(b), r.early(a)), cmp.Compare(b.weight, a.weight))
+		})
 	}
 	return out, nil
+}
+
+// early is 1 for what is to be listed first.
+func (r *run) early(t task) int {
+	if t.t.GroupResource() == r.req.First {
+		return 1
+	}
+	return 0
 }
 
 // task says how to read a kind; not at all if its probe was a list of nothing at the revision of the run.
