@@ -59,6 +59,20 @@ func put(t *testing.T, client *clientv3.Client, kvs ...string) {
 	}
 }
 
+// get reads keys, and waits for etcd to answer. What was compacted away is an answer.
+func get(t *testing.T, client *clientv3.Client, key string, options ...clientv3.OpOption) (*clientv3.GetResponse, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	for {
+		r, err := client.Get(ctx, key, options...)
+		if err == nil || errors.Is(err, rpctypes.ErrCompacted) || ctx.Err() != nil {
+			return r, err
+		}
+		time.Sleep(200 * time.Millisecond) // it has no leader, or a disk that stands still
+	}
+}
+
 const object = `{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"%s","uid":"1"}}`
 
 // TestMatrix restores etcd of each minor version: three members of it start on what the restore makes, agree, serve the old data at a higher revision, have
@@ -90,7 +104,7 @@ func TestMatrix(t *testing.T) {
 			put(t, client, "/registry/namespaces/default", fmt.Sprintf(object, "default"), "/registry/namespaces/shop", fmt.Sprintf(object, "shop"))
 			archive := s.Backup(t, "prod.tar.gz.age")
 			put(t, client, "/registry/namespaces/newer", fmt.Sprintf(object, "newer"))
-			before, err := client.Get(t.Context(), "/registry/namespaces/newer")
+			before, err := get(t, client, "/registry/namespaces/newer")
 			check(t, err)
 			out := s.Must(t, s.restore("--backup-file", archive, "--use-disk")...)
 			if !strings.Contains(out, "etcd "+version+".") {
@@ -106,14 +120,14 @@ func TestMatrix(t *testing.T) {
 // restored asks one member.
 func restored(t *testing.T, client *clientv3.Client, before int64, members int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	r, err := client.Get(ctx, "/registry/namespaces/", clientv3.WithPrefix(), clientv3.WithKeysOnly())
+	r, err := get(t, client, "/registry/namespaces/", clientv3.WithPrefix(), clientv3.WithKeysOnly())
 	check(t, err)
 	if len(r.Kvs) != 2 || r.Header.Revision < 1_000_000_000 {
 		t.Errorf("revision %d: %v", r.Header.Revision, r.Kvs)
 	}
-	if _, err := client.Get(ctx, "/registry/namespaces/shop", clientv3.WithRev(before)); !errors.Is(err, rpctypes.ErrCompacted) {
+	if _, err := get(t, client, "/registry/namespaces/shop", clientv3.WithRev(before)); !errors.Is(err, rpctypes.ErrCompacted) {
 		t.Errorf("a read at a revision from before: %v", err)
 	}
 	w := <-client.Watch(ctx, "/registry/", clientv3.WithPrefix(), clientv3.WithRev(before+1))
@@ -144,7 +158,7 @@ func TestOwnTools(t *testing.T) {
 	if !strings.Contains(out, "its etcdctl cannot raise the revision: restart every kubelet") || !strings.Contains(out, "at the snapshot's revision") {
 		t.Errorf("%s", out)
 	}
-	r, err := c.etcd(t, c.Hosts[0]).Get(t.Context(), "/registry/namespaces/", clientv3.WithPrefix(), clientv3.WithKeysOnly())
+	r, err := get(t, c.etcd(t, c.Hosts[0]), "/registry/namespaces/", clientv3.WithPrefix(), clientv3.WithKeysOnly())
 	check(t, err)
 	if len(r.Kvs) != 1 || r.Header.Revision > 100 {
 		t.Errorf("revision %d: %v", r.Header.Revision, r.Kvs)
@@ -153,7 +167,7 @@ func TestOwnTools(t *testing.T) {
 		t.Errorf("etcd's data, and what is beside it: %s", got)
 	}
 	s.Must(t, s.restore("--rollback")...)
-	r, err = c.etcd(t, c.Hosts[0]).Get(t.Context(), "/registry/namespaces/newer")
+	r, err = get(t, c.etcd(t, c.Hosts[0]), "/registry/namespaces/newer")
 	check(t, err)
 	if len(r.Kvs) != 1 {
 		t.Error("what was there before did not come back")
