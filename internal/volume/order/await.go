@@ -33,6 +33,9 @@ func (r *waiting[T]) await(ctx context.Context) {
 	defer stop()
 	changes := make(chan change[T])
 	r.follow(watching, changes)
+	for _, t := range r.open() {
+		t.silent = r.Now()
+	}
 	ended := ctx.Done()
 	for open := r.open(); len(open) > 0; open = r.open() {
 		timer := time.NewTimer(max(r.next(open).Sub(r.Now()), time.Millisecond))
@@ -84,7 +87,7 @@ func (r *waiting[T]) take(ctx context.Context, c change[T]) {
 		if t == nil || t.over || meta(t.order).GetUID() != meta(c.order).GetUID() {
 			return
 		}
-		t.order = c.order
+		t.order, t.silent = c.order, time.Time{}
 		r.judge(t, c.gone)
 	}
 }
@@ -131,6 +134,9 @@ func (r *waiting[T]) due(t *task[T]) time.Time {
 		}
 		return t.ending.Add(stopTime)
 	}
+	if !t.silent.IsZero() {
+		earlier(t.silent.Add(idleTime))
+	}
 	if !n.agent {
 		earlier(n.lost.Add(r.lost()))
 	}
@@ -166,6 +172,8 @@ func (r *waiting[T]) overdue(ctx context.Context, open []*task[T]) {
 		switch {
 		case !t.ending.IsZero():
 			r.force(ctx, t)
+		case !t.silent.IsZero():
+			r.ask(ctx, t)
 		case !n.agent:
 			t.reason = fail.Errorf(fail.NotFound, "the node agent on node %s has been gone for %s: the node is down, or the agent does not start there", t.node, r.lost())
 			r.force(ctx, t)
@@ -174,6 +182,16 @@ func (r *waiting[T]) overdue(ctx context.Context, open []*task[T]) {
 		default:
 			r.stop(ctx, t, fail.Errorf(fail.Transient, "it took longer than %s: raise --fs-backup-timeout of the server, or give the object the annotation %s", r.Timeout, velerov1.AnnotationPodVolumeTimeout))
 		}
+	}
+}
+
+// ask looks for an order of which nothing was heard: one that somebody deleted before it was followed never will be.
+func (r *waiting[T]) ask(ctx context.Context, t *task[T]) {
+	t.silent = time.Time{}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTime)
+	defer cancel()
+	if _, err := r.Kind.Get(ctx, r.Server, meta(t.order).GetName()); fail.Is(err, fail.NotFound) {
+		r.judge(t, true)
 	}
 }
 

@@ -112,6 +112,7 @@ type task[T any] struct {
 	order  *T // as it was last seen
 	node   string
 	over   bool      // done was told
+	silent time.Time // since when it is followed, and nothing was heard of it; zero: something was
 	began  time.Time // when the work was seen to begin; zero: it has not
 	ending time.Time // when the agent was asked to stop; zero: it was not
 	reason error     // why it was
